@@ -1,0 +1,1 @@
+"""What the five stages share: one idea to a module."""

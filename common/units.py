@@ -1,0 +1,17 @@
+"""Conversion constants between atomic units and the units used inside the project.
+
+Inside: Angstrom, kcal/mol, radian, elementary charge. Everything else is converted at the border, with
+the constants below and nowhere else.
+"""
+
+AVOGADRO = 6.02214076e23
+"""[1/mol], exact by definition of the SI (2019)."""
+
+HARTREE_TO_KCAL_PER_MOL = 627.5094740631
+"""[kcal/mol per hartree], CODATA 2018 hartree energy, thermochemical calorie (4.184 J)."""
+
+BOHR_TO_ANGSTROM = 0.529177210903
+"""[Angstrom per bohr], CODATA 2018."""
+
+HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM = HARTREE_TO_KCAL_PER_MOL / BOHR_TO_ANGSTROM
+"""[kcal/mol/Angstrom per hartree/bohr]."""
