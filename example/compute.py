@@ -403,7 +403,9 @@ def run_entries(entries: list[Entry], root: pathlib.Path, n_processes: int) -> l
         worker.start()
     failures, n_done = [], 0
     expected = sum(N_OPT_CONFORMERS if e.source == "gen2-opt" else 360 // SCAN_STEP for e in entries)
-    with tqdm.tqdm(total=expected, unit="conformer", smoothing=0.02, mininterval=1.0 if sys.stderr.isatty() else 60.0) as bar:
+    with tqdm.tqdm(
+        total=expected, unit="conformer", smoothing=0.02, mininterval=1.0 if sys.stderr.isatty() else 60.0
+    ) as bar:
         while n_done < len(entries):
             kind, value = events.get()
             if kind == "step":
@@ -437,7 +439,9 @@ def check_forces(root: pathlib.Path, smiles: str = "CC(N)=O", step: float = 2e-3
         numeric = -(level.compute(ends[0])[0] - level.compute(ends[1])[0]) / length
         stored = float((force * direction).sum())
         scale = HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM
-        print(f"  conformer {k:2d}: {stored * scale:12.6f} {numeric * scale:12.6f}  difference {(numeric - stored) * scale:9.6f}")
+        print(
+            f"  conformer {k:2d}: {stored * scale:12.6f} {numeric * scale:12.6f}  difference {(numeric - stored) * scale:9.6f}"
+        )
 
 
 def main() -> None:

@@ -1,0 +1,267 @@
+"""The data sets that the stages hand on: one row an entry, in the schema of ``descent.targets.energy``.
+
+A data set is a folder that ``datasets.load_from_disk`` opens: Arrow stream files (shards) and two JSON files that
+describe them. A third, ``provenance.json``, says which stage wrote it, from what, and what was left out. Shards are
+written by many processes at once and never held in memory; nothing goes through the Hugging Face cache.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import types
+import typing
+
+import datasets
+import numpy
+import pyarrow
+
+from common.files import replace_atomically, replace_folder
+
+FORMAT = 1
+"""Version of the data set layout that this code writes and reads."""
+
+SCHEMA = pyarrow.schema(
+    [
+        ("smiles", pyarrow.string()),
+        ("coords", pyarrow.list_(pyarrow.float64())),
+        ("energy", pyarrow.list_(pyarrow.float64())),
+        ("forces", pyarrow.list_(pyarrow.float64())),
+        ("energy_offset", pyarrow.float64()),
+        ("entry", pyarrow.string()),
+    ]
+)
+"""The columns of ``descent.targets.energy.DATA_SCHEMA`` and two of ours, which descent passes over."""
+
+REQUIRED_COLUMNS = ("smiles", "coords", "energy", "forces")
+
+BATCH_BYTES = 4_000_000
+"""A record batch is written when it has grown to this size, so that a shard costs this much memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """Quantum energies and forces of the conformers of one molecule, from one place in the archive.
+
+    Attributes:
+        smiles: fully mapped, isomeric SMILES.
+        coords: [Angstrom] ``shape=(n_confs, n_atoms, 3)`` float64.
+        energy: [kcal/mol] ``shape=(n_confs,)`` float64, relative to ``energy_offset``.
+        forces: [kcal/mol/Angstrom] ``shape=(n_confs, n_atoms, 3)`` float64, minus the gradient.
+        energy_offset: [kcal/mol] what was subtracted from the energies, their mean.
+        entry: where in the archive the entry comes from, e.g. "gen2-opt/12"; "" if unknown.
+    """
+
+    smiles: str
+    coords: numpy.ndarray
+    energy: numpy.ndarray
+    forces: numpy.ndarray
+    energy_offset: float = 0.0
+    entry: str = ""
+
+    @property
+    def n_confs(self) -> int:
+        return len(self.energy)
+
+    @property
+    def n_atoms(self) -> int:
+        return self.coords.shape[1]
+
+    @property
+    def n_bytes(self) -> int:
+        return self.coords.nbytes + self.energy.nbytes + self.forces.nbytes
+
+    def select(self, conformers: typing.Any) -> "Entry":
+        """The entry with only these conformers (an index array or mask), energies relative to their own mean."""
+        energy = self.energy[conformers]
+        mean = float(energy.mean())
+        return dataclasses.replace(
+            self,
+            coords=self.coords[conformers],
+            energy=energy - mean,
+            forces=self.forces[conformers],
+            energy_offset=self.energy_offset + mean,
+        )
+
+
+class ShardWriter:
+    """Writes entries to one Arrow stream file; nothing stands at ``path`` until the ``with`` block has ended."""
+
+    def __init__(self, path: str | os.PathLike):
+        self._replacement = replace_atomically(path)
+        self._rows: list[Entry] = []
+
+    def __enter__(self) -> "ShardWriter":
+        self._beside = self._replacement.__enter__()
+        self._stream = pyarrow.ipc.new_stream(str(self._beside), SCHEMA)
+        return self
+
+    def write(self, entry: Entry) -> None:
+        self._rows.append(entry)
+        if sum(row.n_bytes for row in self._rows) >= BATCH_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._stream.write_batch(_to_record_batch(self._rows))
+            self._rows = []
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._stream.close()
+            self._replacement.__exit__(kind, error, trace)
+
+
+def _to_record_batch(entries: list[Entry]) -> pyarrow.RecordBatch:
+    def to_lists(arrays: list[numpy.ndarray]) -> pyarrow.Array:
+        offsets = numpy.cumsum([0, *(array.size for array in arrays)], dtype=numpy.int32)
+        return pyarrow.ListArray.from_arrays(offsets, numpy.concatenate([array.reshape(-1) for array in arrays]))
+
+    columns = [
+        pyarrow.array([entry.smiles for entry in entries], pyarrow.string()),
+        to_lists([entry.coords for entry in entries]),
+        to_lists([entry.energy for entry in entries]),
+        to_lists([entry.forces for entry in entries]),
+        pyarrow.array([entry.energy_offset for entry in entries], pyarrow.float64()),
+        pyarrow.array([entry.entry for entry in entries], pyarrow.string()),
+    ]
+    return pyarrow.record_batch(columns, schema=SCHEMA)
+
+
+def finish_dataset(
+    folder: str | os.PathLike,
+    shards: typing.Sequence[str | os.PathLike],
+    output: str | os.PathLike,
+    provenance: dict[str, typing.Any],
+) -> None:
+    """Makes a data set of finished shards and puts it at ``output``, in place of what stands there.
+
+    Args:
+        folder: where the shards lie; the whole folder becomes ``output``, so it holds nothing else that is wanted.
+        shards: their paths, in the order of the rows.
+        output: where the data set goes.
+        provenance: plain values for ``provenance.json``, e.g. ``stage`` and counts.
+    """
+    folder = pathlib.Path(folder)
+    names = [f"data-{i:05d}-of-{len(shards):05d}.arrow" for i in range(len(shards))]
+    for shard, name in zip(shards, names, strict=True):
+        pathlib.Path(shard).rename(folder / name)
+    for path in folder.iterdir():
+        if path.name not in names:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    features = datasets.Features.from_arrow_schema(SCHEMA)
+    state = {
+        "_data_files": [{"filename": name} for name in names],
+        "_fingerprint": compute_content_hash([folder / name for name in names])[:16],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+    _write_json(folder / "dataset_info.json", {"features": features.to_dict()})
+    _write_json(folder / "provenance.json", {"format": FORMAT, **provenance})
+    _write_json(folder / "state.json", state)
+    replace_folder(folder, output)
+
+
+def _write_json(path: pathlib.Path, value: dict) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def compute_content_hash(paths: typing.Iterable[str | os.PathLike]) -> str:
+    """SHA-256 over the contents of files, in order, as hexadecimal digits."""
+    total = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def open_dataset(folder: str | os.PathLike) -> datasets.Dataset:
+    """Opens a data set, memory-mapped. Data sets that descent wrote open as well.
+
+    Raises:
+        FileNotFoundError: there is no data set.
+        ValueError: it was written by another version, or has other columns.
+    """
+    folder = pathlib.Path(folder)
+    if not (folder / "state.json").is_file():
+        raise FileNotFoundError(f"{folder}: no data set here; run the stage that writes it, or say where it is")
+    provenance = read_provenance(folder)
+    if provenance.get("format", FORMAT) != FORMAT:
+        raise ValueError(
+            f"{folder}: data set of format {provenance['format']!r}, expected {FORMAT}; run the stage that wrote it again"
+        )
+    try:
+        dataset = datasets.load_from_disk(str(folder), keep_in_memory=False)
+    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
+        raise ValueError(f"{folder}: damaged data set ({error}); run the stage that wrote it again") from error
+    for name in REQUIRED_COLUMNS:
+        expected = SCHEMA.field(name).type
+        found = dataset.data.schema.field(name).type if name in dataset.column_names else None
+        if found != expected:
+            raise ValueError(
+                f"{folder}: column {name!r} is {found}, expected {expected}; run the stage that wrote it again"
+            )
+    return dataset.with_format(None)
+
+
+def read_provenance(folder: str | os.PathLike) -> dict[str, typing.Any]:
+    """The contents of ``provenance.json``; empty for a data set that another program wrote."""
+    path = pathlib.Path(folder) / "provenance.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def list_sources(folder: str | os.PathLike) -> list[str]:
+    """The names of the data sets in a folder, sorted.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    folder = pathlib.Path(folder)
+    names = sorted(path.parent.name for path in folder.glob("*/state.json") if not path.parent.name.startswith("."))
+    if not names:
+        raise FileNotFoundError(f"{folder}: no data sets here; run the stage that writes them, or say where they are")
+    return names
+
+
+def read_entries(dataset: datasets.Dataset, rows: typing.Iterable[int] | None = None) -> typing.Iterator[Entry]:
+    """The entries of a data set in float64, read straight from the memory-mapped Arrow columns.
+
+    Args:
+        dataset: what :func:`open_dataset` gives.
+        rows: which rows, in this order; all by default.
+
+    Raises:
+        ValueError: the lengths of a row's columns disagree; the message names the row and molecule.
+    """
+    table = dataset.data.table
+    columns = {name: table.column(name) for name in table.column_names}
+    for row in range(len(table)) if rows is None else rows:
+        values = {name: column[row] for name, column in columns.items()}
+        smiles = values["smiles"].as_py()
+        coords, energy, forces = (
+            values[name].values.to_numpy(zero_copy_only=False) for name in ("coords", "energy", "forces")
+        )
+        n_confs = len(energy)
+        if n_confs == 0 or coords.size != forces.size or coords.size % (3 * n_confs):
+            raise ValueError(
+                f"row {row}, {smiles}: {coords.size} coordinates, {forces.size} force components and {n_confs} energies "
+                "do not belong together; run the stage that wrote the data set again"
+            )
+        yield Entry(
+            smiles=smiles,
+            coords=coords.reshape(n_confs, -1, 3),
+            energy=energy,
+            forces=forces.reshape(n_confs, -1, 3),
+            energy_offset=values["energy_offset"].as_py() if "energy_offset" in values else 0.0,
+            entry=values["entry"].as_py() if "entry" in values else "",
+        )

@@ -1,0 +1,118 @@
+"""Many processes on one machine, for work that falls into independent items."""
+
+import concurrent.futures
+import itertools
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import typing
+
+import tqdm
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def count_available_cpus() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def run_in_processes(
+    function: typing.Callable[[typing.Any], typing.Any],
+    items: typing.Iterable[typing.Any],
+    n_workers: int,
+    total: int,
+    description: str,
+    unit: str,
+    initializer: typing.Callable[..., None] | None = None,
+    initargs: tuple = (),
+) -> typing.Iterator[typing.Any]:
+    """Yields ``function(item)`` for each item, in the order of the items, with a progress bar.
+
+    Each worker is a fresh process with one thread; with ``n_workers=1`` the work is done in this process. No more
+    than a few items for each worker are under way or waiting to be taken, so that memory does not grow with their number.
+
+    Args:
+        function: a module-level function (it is sent to the workers by name).
+        items: may be a generator.
+        n_workers: number of processes.
+        total: number of items, for the progress bar.
+        description, unit: what the progress bar says.
+        initializer, initargs: called once in each worker before its first item.
+
+    Raises:
+        whatever ``function`` raises; the other workers are stopped first.
+        RuntimeError: a worker died (out of memory, or killed).
+    """
+    bar = tqdm.tqdm(total=total, desc=description, unit=unit, mininterval=0.5 if sys.stderr.isatty() else 30.0)
+    with bar:
+        if n_workers == 1:
+            if initializer is not None:
+                initializer(*initargs)
+            for item in items:
+                yield function(item)
+                bar.update()
+            return
+        for result in _run_pool(function, iter(items), n_workers, initializer, initargs):
+            yield result
+            bar.update()
+
+
+def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Iterator[typing.Any]:
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the libraries when the fresh processes load them
+    executor = concurrent.futures.ProcessPoolExecutor(
+        n_workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(initializer, initargs),
+    )
+    others = set(multiprocessing.active_children())
+    try:
+        pending = [executor.submit(function, item) for item in itertools.islice(items, 4 * n_workers)]
+        while pending:
+            yield pending.pop(0).result()
+            pending += [executor.submit(function, item) for item in itertools.islice(items, 1)]
+        executor.shutdown()
+    except concurrent.futures.process.BrokenProcessPool as error:
+        raise RuntimeError(
+            "a worker process died; if it ran out of memory, use fewer workers (--n-workers), then run this stage again"
+        ) from error
+    except BaseException:  # Ctrl-C among them: no worker outlives the run
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
+        executor.shutdown(cancel_futures=True)
+        raise
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _start_worker(initializer, initargs) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and stops the workers
+    if initializer is not None:
+        initializer(*initargs)
+
+
+def format_peak_memory() -> str:
+    """The largest resident memory of this process and of its largest finished worker, e.g. "312 MB, workers 280 MB"."""
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return f"{own:.0f} MB" + (f", workers {child:.0f} MB" if child else "")
+
+
+def run_stage(main: typing.Callable[[], None]) -> None:
+    """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n")
+        sys.exit(130)
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.stderr.write(f"\nerror: {error}\n")
+        sys.exit(1)
