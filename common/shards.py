@@ -1,0 +1,251 @@
+"""Data sets made shard by shard in many processes; what is finished survives an interruption.
+
+A stage cuts the items of a source (archive entries, rows) into slices, the same ones whatever the number of workers.
+Each slice becomes a shard, in two files of a hidden folder beside the output: ``00012.arrow``, and ``00012.json`` with
+what is to be remembered of it, written last. :func:`make_shards` makes those that are missing;
+:func:`publish_datasets` puts all sources in the place of the earlier artifact at once. Between the two, a stage that
+has seen every source may still drop rows.
+
+The hidden folder's name holds a fingerprint of everything that determines the contents, so that shards of another
+input or of other settings are never used: they are removed.
+"""
+
+import dataclasses
+import errno
+import functools
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import typing
+
+import numpy
+import pyarrow
+
+from common.dataset import SCHEMA, finish_dataset
+from common.files import replace_atomically, replace_folder
+from common.workers import run_in_processes
+
+FORMAT = 1
+"""Version of the layout of a shard folder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shards:
+    """The finished shards of one source.
+
+    Attributes:
+        source: the name of the data set that they will be.
+        folder: where they lie.
+        paths: one Arrow stream file for each slice.
+        results: what the function that made each shard returned, after a round trip through JSON.
+    """
+
+    source: str
+    folder: pathlib.Path
+    paths: tuple[pathlib.Path, ...]
+    results: tuple[dict[str, typing.Any], ...]
+
+
+def cut_into_slices(items: typing.Sequence, weights: typing.Sequence[float], limit: float) -> list[list]:
+    """Cuts items, in their order, into slices whose weights add up to at most ``limit``; one item is never cut.
+
+    Args:
+        items: what is to be worked on.
+        weights: of each item, e.g. its size or number of conformers.
+        limit: the largest sum of weights in a slice, unless it has a single item.
+    """
+    slices: list[list] = []
+    total = 0.0
+    for item, weight in zip(items, weights, strict=True):
+        if not slices or total + weight > limit:
+            slices.append([])
+            total = 0.0
+        slices[-1].append(item)
+        total += weight
+    return slices
+
+
+def make_shards(
+    output: str | os.PathLike,
+    source: str,
+    slices: typing.Sequence[typing.Sequence],
+    function: typing.Callable[[typing.Sequence, pathlib.Path], dict[str, typing.Any]],
+    fingerprint: typing.Any,
+    n_workers: int,
+    description: str,
+) -> Shards:
+    """Makes one shard of each slice, except those that an earlier, interrupted run has finished.
+
+    Args:
+        output: the folder of data sets that will be published; nothing is written there yet.
+        source: name of the data set within ``output``.
+        slices: what each shard is made of; items that JSON or ``str`` can name (they are part of the fingerprint).
+        function: ``function(slice, path)`` writes a shard to ``path`` with ``common.dataset.ShardWriter`` and returns
+            a dict that JSON can hold: counts, reasons, keys. It is sent to the workers by name; a
+            ``functools.partial`` of a module-level function serves. An item that fails is its own to catch.
+        fingerprint: plain values that determine the contents besides the slices: the input's fingerprint, the
+            settings, a version of the code.
+        n_workers: number of processes.
+        description: what the progress bar says.
+
+    Raises:
+        whatever ``function`` raises; finished shards are kept.
+        OSError: the disk is full or not writable.
+    """
+    work = _get_work_folder(output)
+    folder = work / f"{source}.{compute_fingerprint([FORMAT, source, slices, fingerprint])}"
+    _remove_stale_shards(work, source, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{i:05d}.arrow" for i in range(len(slices))]
+    missing = [(items, path) for items, path in zip(slices, paths, strict=True) if _read_result(path) is None]
+    if len(missing) < len(slices):
+        print(f"{source}: {len(slices) - len(missing)} of {len(slices)} shards were finished by an earlier run")
+    for _ in run_in_processes(
+        functools.partial(_make_shard, function), missing, n_workers, len(missing), description, "shard"
+    ):
+        pass
+    return Shards(source, folder, tuple(paths), tuple(_read_result(path) for path in paths))
+
+
+def drop_rows(shards: Shards, rows: typing.Mapping[int, typing.Collection[int]]) -> Shards:
+    """The shards without some rows; the files that ``shards`` names stay as they are.
+
+    Args:
+        shards: what :func:`make_shards` gave.
+        rows: for the index of each shard concerned, the rows to drop, counted within the shard.
+    """
+    paths = list(shards.paths)
+    for i, dropped in rows.items():
+        if dropped:
+            paths[i] = paths[i].with_suffix(".kept.arrow")
+            _copy_rows(shards.paths[i], paths[i], dropped)
+    return dataclasses.replace(shards, paths=tuple(paths))
+
+
+def publish_datasets(
+    output: str | os.PathLike,
+    sources: typing.Sequence[tuple[Shards, dict[str, typing.Any]]],
+    files: typing.Mapping[str, str] | None = None,
+) -> None:
+    """Puts finished sources at ``output``, all at once, in place of what an earlier run left there.
+
+    Args:
+        output: the folder of data sets; what stands there and is not among ``sources`` goes.
+        sources: the shards of each source and the contents of its ``provenance.json``. To be the same whatever the
+            number of workers, these hold no times and no number of workers.
+        files: further text files by their path below ``output``, e.g. ``{"smiles.json": "[...]"}``.
+
+    Raises:
+        ValueError: a source has no rows, or ``output`` holds something that no stage wrote.
+    """
+    check_output(output, files or ())
+    for shards, _ in sources:
+        if sum(_count_rows(path) for path in shards.paths) == 0:
+            raise ValueError(f"{shards.source}: nothing is left of this source; the reasons are given above")
+    work = _get_work_folder(output)
+    finished = work / ".finished"
+    shutil.rmtree(finished, ignore_errors=True)
+    for shards, provenance in sources:
+        finish_dataset(shards.folder, shards.paths, finished / shards.source, provenance)
+    for name, text in (files or {}).items():
+        (finished / name).write_text(text)
+    replace_folder(finished, output)
+    shutil.rmtree(work)
+
+
+def check_output(output: str | os.PathLike, files: typing.Collection[str] = ()) -> None:
+    """Makes sure that what stands at ``output`` may be replaced; a stage calls it before its long work, too.
+
+    Args:
+        output: the folder of data sets, which need not exist.
+        files: names of further files that the stage writes there.
+
+    Raises:
+        ValueError: there is something that no stage wrote, which replacing the folder would remove.
+    """
+    output = pathlib.Path(output)
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise ValueError(f"{output}: is a file; the data sets need a folder there: choose another --output")
+    foreign = sorted(
+        path.name
+        for path in output.iterdir()
+        if not path.name.startswith(".") and not (path / "state.json").is_file() and path.name not in files
+    )
+    if foreign:
+        raise ValueError(
+            f"{output}: holds {foreign[0]!r}, which is no data set, and the folder would be replaced as a whole; "
+            "move it away or choose another --output"
+        )
+
+
+def compute_fingerprint(value: typing.Any) -> str:
+    """Sixteen hexadecimal digits that name a value made of what JSON can hold; of anything else its ``str`` counts."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def sum_counts(counts: typing.Iterable[typing.Mapping[str, int]]) -> dict[str, int]:
+    """Adds up counts by name; names stay in the order in which they first come up."""
+    total: dict[str, int] = {}
+    for one in counts:
+        for name, count in one.items():
+            total[name] = total.get(name, 0) + count
+    return total
+
+
+def _get_work_folder(output: str | os.PathLike) -> pathlib.Path:
+    output = pathlib.Path(output)
+    return output.with_name(f".{output.name}.shards")
+
+
+def _remove_stale_shards(work: pathlib.Path, source: str, folder: pathlib.Path) -> None:
+    for path in work.glob(f"{source}.*"):
+        if path != folder:
+            shutil.rmtree(path)
+
+
+def _make_shard(function, item: tuple[typing.Sequence, pathlib.Path]) -> None:
+    items, path = item
+    try:
+        result = function(items, path)
+        with replace_atomically(path.with_suffix(".json")) as beside:
+            beside.write_text(json.dumps({"n_bytes": path.stat().st_size, "result": result}))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(
+                f"{path.parent}: the disk is full; free some space, then run the same command again: "
+                "what is finished will be used"
+            ) from error
+        raise
+
+
+def _read_result(path: pathlib.Path) -> dict[str, typing.Any] | None:
+    """What the function that made the shard returned; None unless the shard is whole."""
+    try:
+        record = json.loads(path.with_suffix(".json").read_text())
+        return record["result"] if record["n_bytes"] == path.stat().st_size else None
+    except FileNotFoundError:
+        return None
+
+
+def _count_rows(path: pathlib.Path) -> int:
+    with pyarrow.memory_map(str(path)) as file, pyarrow.ipc.open_stream(file) as stream:
+        return sum(batch.num_rows for batch in stream)
+
+
+def _copy_rows(path: pathlib.Path, copy: pathlib.Path, dropped: typing.Collection[int]) -> None:
+    with (
+        replace_atomically(copy) as beside,
+        pyarrow.memory_map(str(path)) as file,
+        pyarrow.ipc.open_stream(file) as stream,
+        pyarrow.ipc.new_stream(str(beside), SCHEMA) as kept,
+    ):
+        start = 0
+        for batch in stream:
+            rows = numpy.arange(start, start + batch.num_rows)
+            kept.write_batch(batch.filter(pyarrow.array(~numpy.isin(rows, list(dropped)))))
+            start += batch.num_rows
