@@ -5,6 +5,7 @@ describe them. A third, ``provenance.json``, says which stage wrote it, from wha
 written by many processes at once and never held in memory; nothing goes through the Hugging Face cache.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -90,12 +91,15 @@ class ShardWriter:
     """Writes entries to one Arrow stream file; nothing stands at ``path`` until the ``with`` block has ended."""
 
     def __init__(self, path: str | os.PathLike):
-        self._replacement = replace_atomically(path)
+        self._path = path
         self._rows: list[Entry] = []
 
     def __enter__(self) -> "ShardWriter":
-        self._beside = self._replacement.__enter__()
-        self._stream = pyarrow.ipc.new_stream(str(self._beside), SCHEMA)
+        with contextlib.ExitStack() as stack:
+            beside = stack.enter_context(replace_atomically(self._path))
+            self._stream = stack.enter_context(pyarrow.ipc.new_stream(str(beside), SCHEMA))
+            stack.push(self._flush_unless_failed)  # last in, first out: an error here still reaches the other two
+            self._stack = stack.pop_all()
         return self
 
     def write(self, entry: Entry) -> None:
@@ -108,15 +112,16 @@ class ShardWriter:
             self._stream.write_batch(_to_record_batch(self._rows))
             self._rows = []
 
+    def _flush_unless_failed(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                self._flush()
-        finally:
-            self._stream.close()
-            self._replacement.__exit__(kind, error, trace)
+        self._stack.__exit__(kind, error, trace)
 
 
 def _to_record_batch(entries: list[Entry]) -> pyarrow.RecordBatch:
@@ -198,7 +203,8 @@ def open_dataset(folder: str | os.PathLike) -> datasets.Dataset:
     provenance = read_provenance(folder)
     if provenance.get("format", FORMAT) != FORMAT:
         raise ValueError(
-            f"{folder}: data set of format {provenance['format']!r}, expected {FORMAT}; run the stage that wrote it again"
+            f"{folder}: data set of format {provenance['format']!r}, expected {FORMAT}; "
+            "run the stage that wrote it again"
         )
     try:
         dataset = datasets.load_from_disk(str(folder), keep_in_memory=False)
@@ -254,8 +260,8 @@ def read_entries(dataset: datasets.Dataset, rows: typing.Iterable[int] | None = 
         n_confs = len(energy)
         if n_confs == 0 or coords.size != forces.size or coords.size % (3 * n_confs):
             raise ValueError(
-                f"row {row}, {smiles}: {coords.size} coordinates, {forces.size} force components and {n_confs} energies "
-                "do not belong together; run the stage that wrote the data set again"
+                f"row {row}, {smiles}: {coords.size} coordinates, {forces.size} force components and {n_confs} "
+                "energies do not belong together; run the stage that wrote the data set again"
             )
         yield Entry(
             smiles=smiles,
