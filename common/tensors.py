@@ -24,8 +24,8 @@ NONBONDED_TYPES = ("vdW", "Electrostatics")
 ENERGY_FUNCTIONS = {
     "Bonds": "k/2*(r-length)**2",
     "Angles": "k/2*(theta-angle)**2",
-    "ProperTorsions": "k/idivf*(1+cos(periodicity*theta-phase))",
-    "ImproperTorsions": "k/idivf*(1+cos(periodicity*theta-phase))",
+    "ProperTorsions": "k*(1+cos(periodicity*theta-phase))",
+    "ImproperTorsions": "k*(1+cos(periodicity*theta-phase))",
     "vdW": "4*epsilon*((sigma/r)**12-(sigma/r)**6)",
     "Electrostatics": "coul",
 }

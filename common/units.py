@@ -15,3 +15,6 @@ BOHR_TO_ANGSTROM = 0.529177210903
 
 HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM = HARTREE_TO_KCAL_PER_MOL / BOHR_TO_ANGSTROM
 """[kcal/mol/Angstrom per hartree/bohr]."""
+
+COULOMB_CONSTANT = 332.0637132991921
+"""[kcal/mol Angstrom / e^2], 1 / (4 pi epsilon_0) from the CODATA 2018 values of e, epsilon_0 and the mole."""
