@@ -1,0 +1,287 @@
+"""The one pass over the data: Gram matrices of the features and the residual of every entry.
+
+For one entry, let Φ be the matrix of derivatives of its predictions by φ (common/linearization.py) and r what the
+reference data differ from the predictions at the reference parameters. Then the entry's loss at φ = φ̄ + δ is
+|Φδ - r|² = (δ, -1) [Φ r]ᵀ[Φ r] (δ, -1)ᵀ, so that the Gram matrix of [Φ r] says everything about it. It is accumulated
+once for relative energies and once for forces, weighted as in the loss:
+
+    energies: Σ_c w_c (ΔE - ΔE_ref)²,  Δ against the weighted mean of the entry;  Σ_c w_c = 1
+    forces:   Σ_c w_c |F - F_ref|² / (3 n_atoms)
+
+The work is done in chunks of conformers of many molecules. All geometry and features of a chunk are single tensor
+operations; the products are one BLAS call an entry.
+"""
+
+import dataclasses
+import typing
+
+import numpy
+import torch
+
+from common.dataset import Entry
+from common.geometry import (
+    compute_angles_with_gradients,
+    compute_dihedrals_with_gradients,
+    compute_distances_with_gradients,
+)
+from common.interactions import Interactions, InteractionTable
+
+CHUNK_BYTES = 16_000_000
+"""Size of the feature matrices of one chunk: large enough to amortise the calls, small enough for the caches."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EntryGrams:
+    """What one entry contributes.
+
+    Attributes:
+        columns: the columns of φ that its features are, ``shape=(n,)``.
+        energy, forces: Gram matrices of the features and, last, the residual, ``shape=(n + 1, n + 1)``.
+    """
+
+    columns: numpy.ndarray
+    energy: torch.Tensor
+    forces: torch.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class WeightedEntry:
+    """An entry to accumulate: its molecule among those of ``Interactions``, and the weight of each conformer.
+
+    ``weights`` has ``shape=(n_confs,)`` and the sum 1.
+    """
+
+    entry: Entry
+    molecule_idx: int
+    weights: numpy.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """Conformers ``start`` to ``stop`` of an entry, handled in one chunk."""
+
+    source: WeightedEntry
+    start: int
+    stop: int
+    n_columns: int
+
+    @property
+    def n_frames(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def n_components(self) -> int:
+        return 3 * self.source.entry.n_atoms
+
+    @property
+    def is_last(self) -> bool:
+        return self.stop == self.source.entry.n_confs
+
+
+def compute_entry_grams(
+    entries: typing.Iterable[WeightedEntry],
+    interactions: Interactions,
+    phi: torch.Tensor,
+    device: str | torch.device = "cpu",
+    chunk_bytes: int = CHUNK_BYTES,
+) -> typing.Iterator[EntryGrams]:
+    """Yields the Gram matrices of entries, in their order. Memory is bounded by ``chunk_bytes``.
+
+    Args:
+        entries: what to accumulate; taken as they are needed.
+        interactions: of the molecules the entries refer to.
+        phi: φ of the reference force field, ``shape=(n_columns,)``.
+        device: where the tensors of ``interactions`` lie.
+        chunk_bytes: size of the feature matrices handled at once.
+    """
+    energy_rows: list[torch.Tensor] = []
+    forces_gram: torch.Tensor | float = 0.0
+    for parts in _make_chunks(entries, interactions, chunk_bytes):
+        chunk = _Chunk(parts, interactions, device)
+        chunk.add_features(interactions)
+        for part, energy, gradient in chunk.iterate_matrices():
+            columns = interactions.columns[part.source.molecule_idx]
+            weights = torch.from_numpy(part.source.weights).to(device)
+            gram = _finish_forces(part, energy, gradient, phi[columns].to(device), weights[part.start : part.stop])
+            energy_rows.append(energy)
+            forces_gram = forces_gram + gram
+            if part.is_last:
+                yield EntryGrams(columns, _finish_energy(torch.cat(energy_rows, dim=1), weights), forces_gram)
+                energy_rows, forces_gram = [], 0.0
+
+
+def _make_chunks(
+    entries: typing.Iterable[WeightedEntry], interactions: Interactions, chunk_bytes: int
+) -> typing.Iterator[list[_Part]]:
+    parts: list[_Part] = []
+    room = chunk_bytes
+    for source in entries:
+        n_columns = len(interactions.columns[source.molecule_idx])
+        frame_bytes = 8 * 3 * source.entry.n_atoms * (n_columns + 1)
+        start, n_confs = 0, source.entry.n_confs
+        while start < n_confs:
+            stop = min(n_confs, start + max(1, room // frame_bytes))
+            parts.append(_Part(source, start, stop, n_columns))
+            room -= (stop - start) * frame_bytes
+            start = stop
+            if room < frame_bytes:
+                yield parts
+                parts, room = [], chunk_bytes
+    if parts:
+        yield parts
+
+
+class _Chunk:
+    """The feature matrices of some conformers, all molecules in one buffer.
+
+    The energy matrix of a part is ``(n_columns + 1, n_frames)`` and its gradient matrix
+    ``(n_columns + 1, n_frames * n_atoms * 3)``; the last row of each is the residual. A frame is one conformer.
+    """
+
+    def __init__(self, parts: list[_Part], interactions: Interactions, device: str | torch.device):
+        self.parts = parts
+        self.device = device
+        n_frames = numpy.array([part.n_frames for part in parts])
+        n_components = numpy.array([part.n_components for part in parts])
+        n_rows = numpy.array([part.n_columns + 1 for part in parts])
+
+        self.energy_starts = _cumulate(n_rows * n_frames)
+        self.gradient_starts = _cumulate(n_rows * n_frames * n_components)
+        self.energy = torch.zeros(self.energy_starts[-1], dtype=torch.float64, device=device)
+        self.gradient = torch.zeros(self.gradient_starts[-1], dtype=torch.float64, device=device)
+
+        part_of_frame = numpy.repeat(numpy.arange(len(parts)), n_frames)
+        frame_in_part = numpy.arange(len(part_of_frame)) - numpy.repeat(_cumulate(n_frames)[:-1], n_frames)
+        components = n_components[part_of_frame]
+        self.frame_molecules = self._to_device([part.source.molecule_idx for part in parts], part_of_frame)
+        self.frame_atoms = torch.from_numpy(_cumulate(components // 3)[:-1]).to(device)
+        # where column 0 of a frame begins in the buffers, and how far one column is from the next
+        self.energy_base = torch.from_numpy(self.energy_starts[part_of_frame] + frame_in_part).to(device)
+        self.energy_stride = self._to_device(n_frames, part_of_frame)
+        self.gradient_base = torch.from_numpy(self.gradient_starts[part_of_frame] + frame_in_part * components).to(
+            device
+        )
+        self.gradient_stride = self._to_device(n_frames * n_components, part_of_frame)
+        residual = numpy.array([part.n_columns for part in parts])
+        self.residual_column = self._to_device(residual, part_of_frame)
+
+        coords = numpy.concatenate([part.source.entry.coords[part.start : part.stop].reshape(-1, 3) for part in parts])
+        self.x = torch.from_numpy(numpy.ascontiguousarray(coords.T)).to(device)
+        self._set_reference()
+
+    def _to_device(self, per_part: typing.Any, part_of_frame: numpy.ndarray) -> torch.Tensor:
+        return torch.from_numpy(numpy.asarray(per_part, dtype=numpy.int64)[part_of_frame]).to(self.device)
+
+    def _set_reference(self) -> None:
+        """Puts the reference energies and gradients into the residual rows."""
+        for part, energy, gradient in self.iterate_matrices():
+            entry = part.source.entry
+            energy[-1] = torch.tensor(entry.energy[part.start : part.stop], device=self.device)
+            gradient[-1] = -torch.tensor(entry.forces[part.start : part.stop].reshape(-1), device=self.device)
+
+    def iterate_matrices(self) -> typing.Iterator[tuple[_Part, torch.Tensor, torch.Tensor]]:
+        """Each part with its energy and gradient matrix, views of the buffers."""
+        for i, part in enumerate(self.parts):
+            energy = self.energy[self.energy_starts[i] : self.energy_starts[i + 1]]
+            gradient = self.gradient[self.gradient_starts[i] : self.gradient_starts[i + 1]]
+            yield part, energy.view(part.n_columns + 1, -1), gradient.view(part.n_columns + 1, -1)
+
+    def add_features(self, interactions: Interactions) -> None:
+        """Fills the feature rows, and subtracts what is not in φ from the residual rows."""
+        self._add_harmonic(interactions.harmonic["Bonds"], compute_distances_with_gradients)
+        self._add_harmonic(interactions.harmonic["Angles"], compute_angles_with_gradients)
+        self._add_torsions(interactions.dihedrals, interactions.torsions)
+        self._add_pairs(interactions.pairs)
+
+    def _add(
+        self,
+        frames: torch.Tensor,
+        column: torch.Tensor,
+        particle_idxs: torch.Tensor,
+        energy: torch.Tensor,
+        du_dq: torch.Tensor,
+        dq_dx: tuple[torch.Tensor, ...],
+    ) -> None:
+        """Adds interactions to one column each: energies ``(n,)``, gradients ``du_dq * dq_dx`` of ``(3, n)`` an atom."""
+        self.energy.scatter_add_(0, self.energy_base[frames] + column * self.energy_stride[frames], energy)
+        base = self.gradient_base[frames] + column * self.gradient_stride[frames]
+        for k, dq in enumerate(dq_dx):
+            place = base + 3 * particle_idxs[:, k]
+            for component in range(3):
+                self.gradient.scatter_add_(0, place + component, du_dq * dq[component])
+
+    def _gather(self, table: InteractionTable) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+        rows, frames = table.expand(self.frame_molecules)
+        particle_idxs = table.columns["particle_idxs"][rows]
+        atoms = particle_idxs + self.frame_atoms[frames][:, None]
+        return rows, frames, particle_idxs, [self.x[:, atoms[:, k]] for k in range(atoms.shape[1])]
+
+    def _add_harmonic(self, table: InteractionTable, compute_with_gradients: typing.Callable) -> None:
+        rows, frames, particle_idxs, points = self._gather(table)
+        q, dq_dx = compute_with_gradients(*points)
+        shift = q - table.columns["minimum"][rows]
+        column = table.columns["column"][rows]
+        self._add(frames, column, particle_idxs, 0.5 * shift**2, shift, dq_dx)
+        self._add(frames, column + 1, particle_idxs, -shift, -torch.ones_like(shift), dq_dx)
+
+    def _add_torsions(self, dihedrals: InteractionTable, torsions: InteractionTable) -> None:
+        _, _, particle_idxs, points = self._gather(dihedrals)
+        phi, dphi_dx = compute_dihedrals_with_gradients(*points)
+        rows, frames = torsions.expand(self.frame_molecules)
+        counts = dihedrals.counts[self.frame_molecules]
+        which = (torch.cumsum(counts, 0) - counts)[frames] + torsions.columns["dihedral"][rows]
+        periodicity, inverse_idivf = torsions.columns["periodicity"][rows], torsions.columns["inverse_idivf"][rows]
+        argument = periodicity * phi[which] - torsions.columns["phase"][rows]
+        energy = inverse_idivf * (1.0 + torch.cos(argument))
+        du_dq = -inverse_idivf * periodicity * torch.sin(argument)
+        gradients = tuple(dphi[:, which] for dphi in dphi_dx)
+        self._add(frames, torsions.columns["column"][rows], particle_idxs[which], energy, du_dq, gradients)
+
+    def _add_pairs(self, table: InteractionTable) -> None:
+        rows, frames, particle_idxs, points = self._gather(table)
+        r, dr_dx = compute_distances_with_gradients(*points)
+        column, scale = table.columns["column"][rows], table.columns["lj_scale"][rows]
+        attraction = (table.columns["lj_sigma"][rows] / r) ** 6
+        trained = column >= 0
+        strength = 4.0 * torch.where(trained, 0.0, scale * table.columns["lj_epsilon"][rows])
+        coulomb = table.columns["coulomb"][rows] / r
+        energy = coulomb + strength * (attraction**2 - attraction)
+        du_dr = -(coulomb + strength * (12.0 * attraction**2 - 6.0 * attraction)) / r
+        self._add(frames, self.residual_column[frames], particle_idxs, -energy, -du_dr, dr_dx)
+        if bool(trained.any()):
+            keep = trained.nonzero()[:, 0]
+            frames, column, particle_idxs = frames[keep], column[keep], particle_idxs[keep]
+            dr_dx = tuple(dr[:, keep] for dr in dr_dx)
+            scale, attraction, r = 4.0 * scale[keep], attraction[keep], r[keep]
+            for shift, power, sign in ((0, 12, 1.0), (1, 6, -1.0)):
+                energy = sign * scale * attraction ** (power // 6)
+                self._add(frames, column + shift, particle_idxs, energy, -power * energy / r, dr_dx)
+
+
+def _cumulate(counts: numpy.ndarray) -> numpy.ndarray:
+    return numpy.concatenate([[0], numpy.cumsum(counts)]).astype(numpy.int64)
+
+
+def _finish_forces(
+    part: _Part, energy: torch.Tensor, gradient: torch.Tensor, phi: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """Subtracts the reference prediction from the residuals; returns the Gram matrix of the forces."""
+    energy[-1] -= phi @ energy[:-1]
+    gradient[-1] -= phi @ gradient[:-1]
+    scale = torch.sqrt(weights / part.n_components)
+    gradient.view(len(gradient), part.n_frames, -1).mul_(scale[:, None])
+    return _multiply_by_transpose(gradient)
+
+
+def _finish_energy(rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The Gram matrix of energies relative to their weighted mean; ``rows`` has ``shape=(n + 1, n_confs)``."""
+    relative = rows - (rows @ weights)[:, None]
+    return _multiply_by_transpose(relative * torch.sqrt(weights))
+
+
+def _multiply_by_transpose(matrix: torch.Tensor) -> torch.Tensor:
+    """A Aᵀ. NumPy recognises the product and calls BLAS's syrk, which does half the work of a general one."""
+    if matrix.device.type == "cpu":
+        values = matrix.numpy()
+        return torch.from_numpy(values @ values.T)
+    return matrix @ matrix.T
