@@ -40,12 +40,14 @@ class Shards:
         folder: where they lie.
         paths: one Arrow stream file for each slice.
         results: what the function that made each shard returned, after a round trip through JSON.
+        made: whether this run made the shard, and not an earlier one.
     """
 
     source: str
     folder: pathlib.Path
     paths: tuple[pathlib.Path, ...]
     results: tuple[dict[str, typing.Any], ...]
+    made: tuple[bool, ...]
 
 
 def cut_into_slices(items: typing.Sequence, weights: typing.Sequence[float], limit: float) -> list[list]:
@@ -99,14 +101,15 @@ def make_shards(
     _remove_stale_shards(work, source, folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{i:05d}.arrow" for i in range(len(slices))]
-    missing = [(items, path) for items, path in zip(slices, paths, strict=True) if _read_result(path) is None]
+    made = tuple(_read_result(path) is None for path in paths)
+    missing = [item for item, is_made in zip(zip(slices, paths, strict=True), made, strict=True) if is_made]
     if len(missing) < len(slices):
         print(f"{source}: {len(slices) - len(missing)} of {len(slices)} shards were finished by an earlier run")
     for _ in run_in_processes(
         functools.partial(_make_shard, function), missing, n_workers, len(missing), description, "shard"
     ):
         pass
-    return Shards(source, folder, tuple(paths), tuple(_read_result(path) for path in paths))
+    return Shards(source, folder, tuple(paths), tuple(_read_result(path) for path in paths), made)
 
 
 def drop_rows(shards: Shards, rows: typing.Mapping[int, typing.Collection[int]]) -> Shards:

@@ -1,0 +1,146 @@
+"""Drop what has no parameters, and thin the near-identical conformers of optimisation trajectories.
+
+Reads   outputs/data-raw/<source>/           what 001-convert-espaloma-data.py wrote
+        outputs/openff-2.1.0.pt              what 002-parameterize.py wrote
+Writes  outputs/data-clustered/<source>/     entries with parameters, those of CLUSTER_SOURCES thinned
+        outputs/data-filtered/<source>/      instead, with all conformers, where CLUSTER is switched off
+
+    python 003-cluster-and-filter.py
+    python 003-cluster-and-filter.py --no-cluster
+
+An optimisation trajectory visits the neighbourhood of its minimum many times over. Its conformers are clustered by the
+RMSD of their heavy atoms (Butina's algorithm), and one of each cluster, the centre, is kept. Every entry keeps at
+least one conformer; an entry with a single one says nothing about energies, but its forces still count.
+
+About half a minute for the 898,000 conformers of the four sources on two cores, most of it reading and writing. An
+interrupted run goes on where it stopped.
+"""
+
+import argparse
+import functools
+import pathlib
+import time
+
+from common.dataset import list_sources
+from common.filtering import (
+    VERSION,
+    KnownMolecules,
+    SourceContents,
+    examine_source,
+    read_fingerprint,
+    read_known_molecules,
+    write_filtered_shard,
+)
+from common.shards import Shards, check_output, make_shards, publish_datasets, sum_counts
+from common.workers import count_available_cpus, format_peak_memory, run_stage
+
+CLUSTER = True  # False keeps every conformer and writes to outputs/data-filtered
+CLUSTER_SOURCES = ("gen2-opt",)  # the sources whose conformers are thinned; the others pass through
+RMSD_THRESHOLD = 0.25  # [Angstrom] conformers at this distance or nearer are neighbours
+N_REASONS_SHOWN = 5  # reasons for leaving molecules out that are printed; provenance.json has all of them
+
+OUTPUTS = pathlib.Path("outputs")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--input", type=pathlib.Path, default=OUTPUTS / "data-raw", help="default: %(default)s")
+    parser.add_argument(
+        "--parameters", type=pathlib.Path, default=OUTPUTS / "openff-2.1.0.pt", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        help="default: outputs/data-clustered, or outputs/data-filtered with --no-cluster",
+    )
+    parser.add_argument(
+        "--cluster", action=argparse.BooleanOptionalAction, default=CLUSTER, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--n-workers", type=int, default=count_available_cpus(), help="number of processes; default: %(default)s"
+    )
+    arguments = parser.parse_args()
+    if arguments.n_workers < 1:
+        parser.error("--n-workers must be 1 or more")
+    if arguments.output is None:
+        arguments.output = OUTPUTS / ("data-clustered" if arguments.cluster else "data-filtered")
+    return arguments
+
+
+def make_provenance(
+    contents: SourceContents, shards: Shards, known: KnownMolecules, fingerprint: dict
+) -> dict[str, object]:
+    """What the data set's ``provenance.json`` says: the same whoever runs the stage, wherever."""
+    counts = sum_counts(shards.results)
+    return {
+        "stage": "003-cluster-and-filter",
+        "input": {
+            "dataset_fingerprint": fingerprint["input"],
+            "force_field": known.provenance.get("force_field"),
+            "force_field_sha256": known.provenance.get("force_field_sha256"),
+        },
+        "settings": {"rmsd_threshold": fingerprint["rmsd_threshold"]},
+        "counts": {
+            "before": contents.before,
+            "after": {
+                "entries": len(contents.rows),
+                "molecules": contents.n_molecules,
+                "conformers": counts["conformers_kept"],
+                "single_conformer_entries": counts["single_conformer_entries"],
+            },
+            "without_parameters": contents.left_out_counts,
+        },
+        "left_out": contents.left_out,
+    }
+
+
+def print_account(source: str, contents: SourceContents, shards: Shards) -> None:
+    before, counts = contents.before, sum_counts(shards.results)
+    n_without = before["conformers"] - counts["conformers_read"]
+    n_alike = counts["conformers_read"] - counts["conformers_kept"]
+    print(
+        f"{source}: {before['entries']} -> {len(contents.rows)} entries, {before['molecules']} -> "
+        f"{contents.n_molecules} molecules, {before['conformers']} -> {counts['conformers_kept']} conformers; "
+        f"left out: {n_without} without parameters, {n_alike} like another conformer"
+    )
+    if counts["single_conformer_entries"]:
+        print(f"  {counts['single_conformer_entries']} entries have a single conformer: only their forces count")
+    reasons = sorted(contents.left_out, key=lambda reason: -len(contents.left_out[reason]))
+    for reason in reasons[:N_REASONS_SHOWN]:
+        names = contents.left_out[reason]
+        print(f"  {len(names)} molecules without parameters, e.g. {names[0]}: {reason}")
+    if len(reasons) > N_REASONS_SHOWN:
+        print(f"  and {len(reasons) - N_REASONS_SHOWN} more reasons, all of them in {source}/provenance.json")
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if arguments.output.resolve() == arguments.input.resolve():
+        raise ValueError(f"{arguments.output}: is the input, too; choose another --output")
+    check_output(arguments.output)
+    start = time.perf_counter()
+    known = read_known_molecules(arguments.parameters)
+    sources = {source: arguments.input / source for source in list_sources(arguments.input)}
+    contents = {source: examine_source(folder, known) for source, folder in sources.items()}
+    finished, n_confs = [], 0
+    for source, folder in sources.items():
+        threshold = RMSD_THRESHOLD if arguments.cluster and source in CLUSTER_SOURCES else None
+        fingerprint = {"version": VERSION, "input": read_fingerprint(folder), "rmsd_threshold": threshold}
+        slices = contents[source].slices
+        write_shard = functools.partial(write_filtered_shard, folder, threshold)
+        shards = make_shards(
+            arguments.output, source, slices, write_shard, fingerprint, arguments.n_workers, description=source
+        )
+        finished.append((shards, make_provenance(contents[source], shards, known, fingerprint)))
+        print_account(source, contents[source], shards)
+        n_confs += sum(
+            result["conformers_read"] for result, made in zip(shards.results, shards.made, strict=True) if made
+        )
+    publish_datasets(arguments.output, finished)
+    seconds = time.perf_counter() - start
+    print(f"{seconds:.0f} s, {n_confs / seconds:.0f} conformers per second, peak memory {format_peak_memory()}")
+    print(f"wrote {arguments.output}; next: python 004-train.py")
+
+
+if __name__ == "__main__":
+    run_stage(main)

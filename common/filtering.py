@@ -1,0 +1,187 @@
+"""Which entries have parameters, and which of their conformers are kept."""
+
+import collections
+import dataclasses
+import json
+import os
+import pathlib
+import typing
+
+import datasets
+import pyarrow.compute
+
+from common.clustering import cluster_butina, compute_rmsd_matrix
+from common.dataset import Entry, ShardWriter, open_dataset, read_entries
+from common.molecule import from_mapped_smiles
+from common.shards import cut_into_slices
+
+VERSION = 1
+"""Raised whenever the same input and settings would give another output."""
+
+MIN_HEAVY_ATOMS = 3
+"""Molecules with fewer are superposed with their hydrogens. One heavy atom always lies on itself and two differ by no
+more than half of the stretch of their bond: by them alone, all conformers of water or methanol would be alike."""
+
+MAX_CONFORMERS_PER_SHARD = 5_000
+"""What a worker takes at once: small enough to share out, large enough that opening the data set costs nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class KnownMolecules:
+    """What stage 002 knows of each molecule, by mapped SMILES.
+
+    Attributes:
+        n_atoms: the number of atoms of those with parameters.
+        failures: why the others have none.
+        provenance: of the ``.pt`` file.
+    """
+
+    n_atoms: dict[str, int]
+    failures: dict[str, str]
+    provenance: dict[str, typing.Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceContents:
+    """The rows of one source that are kept, and the account of those that are not.
+
+    Attributes:
+        rows: the rows of the data set that have parameters.
+        n_confs: the number of conformers of each of ``rows``.
+        n_molecules: the number of different molecules among ``rows``.
+        before: counts of ``entries``, ``molecules`` and ``conformers`` in the input.
+        left_out: the mapped SMILES of the molecules without parameters, by reason.
+        left_out_counts: their ``entries`` and ``conformers``, by reason.
+    """
+
+    rows: list[int]
+    n_confs: list[int]
+    n_molecules: int
+    before: dict[str, int]
+    left_out: dict[str, list[str]]
+    left_out_counts: dict[str, dict[str, int]]
+
+    @property
+    def slices(self) -> list[list[int]]:
+        return cut_into_slices(self.rows, self.n_confs, MAX_CONFORMERS_PER_SHARD)
+
+
+def read_known_molecules(path: str | os.PathLike) -> KnownMolecules:
+    """What the ``.pt`` file of stage 002 says of each molecule.
+
+    Raises:
+        FileNotFoundError, ValueError: as ``common.tensors.load_parameters``.
+    """
+    from common.tensors import load_parameters  # here, so that worker processes do without torch and its 200 MB
+
+    molecules = load_parameters(path)
+    n_atoms = {smiles: topology.n_atoms for smiles, topology in molecules.topologies.items()}
+    return KnownMolecules(n_atoms, molecules.failures, molecules.provenance)
+
+
+def read_fingerprint(folder: str | os.PathLike) -> str:
+    """The fingerprint of a data set's contents, which ``common.dataset.finish_dataset`` computed."""
+    return json.loads((pathlib.Path(folder) / "state.json").read_text())["_fingerprint"]
+
+
+def examine_source(folder: str | os.PathLike, known: KnownMolecules) -> SourceContents:
+    """Finds the rows of a data set whose molecules have parameters.
+
+    Raises:
+        ValueError: stage 002 has not seen a molecule, its number of atoms differs from the data's, or no row is left.
+    """
+    smiles, n_confs, n_coords = _read_sizes(open_dataset(folder))
+    rows = []
+    left_out: dict[str, list[str]] = collections.defaultdict(list)
+    left_out_counts: dict[str, dict[str, int]] = {}
+    for row, name in enumerate(smiles):
+        if name in known.n_atoms:
+            if n_coords[row] != 3 * known.n_atoms[name] * n_confs[row]:
+                raise ValueError(
+                    f"{folder}: row {row}, {name}, has {n_confs[row]} energies and {n_coords[row]} coordinates, but "
+                    f"its parameters are for {known.n_atoms[name]} atoms; run the stage that wrote the data set, then "
+                    "002-parameterize.py again"
+                )
+            rows.append(row)
+        elif name in known.failures:
+            reason = known.failures[name]
+            left_out[reason].append(name)
+            counts = left_out_counts.setdefault(reason, {"entries": 0, "conformers": 0})
+            counts["entries"] += 1
+            counts["conformers"] += n_confs[row]
+        else:
+            raise ValueError(
+                f"{folder}: row {row}, {name}: this molecule is in the data, but 002-parameterize.py has not seen it; "
+                "run 002-parameterize.py again"
+            )
+    if not rows:
+        reasons = "; ".join(list(left_out)[:3])
+        raise ValueError(f"{folder}: none of its {len(set(smiles))} molecules has parameters ({reasons})")
+    return SourceContents(
+        rows=rows,
+        n_confs=[n_confs[row] for row in rows],
+        n_molecules=len({smiles[row] for row in rows}),
+        before={"entries": len(smiles), "molecules": len(set(smiles)), "conformers": sum(n_confs)},
+        left_out={reason: sorted(set(names)) for reason, names in left_out.items()},
+        left_out_counts=left_out_counts,
+    )
+
+
+def _read_sizes(dataset: datasets.Dataset) -> tuple[list[str], list[int], list[int]]:
+    """Of each row: the mapped SMILES, the number of conformers and of coordinates; no coordinates are read."""
+    table = dataset.data.table
+    lengths = {name: pyarrow.compute.list_value_length(table.column(name)).to_pylist() for name in ("energy", "coords")}
+    return table.column("smiles").to_pylist(), lengths["energy"], lengths["coords"]
+
+
+def select_superposed_atoms(smiles: str) -> list[int]:
+    """The atoms by which conformers are compared: the heavy ones, or all where those are fewer than MIN_HEAVY_ATOMS."""
+    atomic_nums = [atom.GetAtomicNum() for atom in from_mapped_smiles(smiles).GetAtoms()]
+    heavy = [i for i, number in enumerate(atomic_nums) if number > 1]
+    return heavy if len(heavy) >= MIN_HEAVY_ATOMS else list(range(len(atomic_nums)))
+
+
+def select_conformers(entry: Entry, threshold: float) -> list[int]:
+    """The centres of an entry's clusters of like conformers, in ascending order: a trajectory stays in order.
+
+    Args:
+        entry: conformers of one molecule.
+        threshold: [Angstrom] RMSD at which two conformers are still neighbours.
+    """
+    coords = entry.coords[:, select_superposed_atoms(entry.smiles)]
+    try:
+        rmsd = compute_rmsd_matrix(coords)
+    except ValueError as error:
+        raise ValueError(f"{entry.smiles} ({entry.entry}): {error}") from error
+    return sorted(cluster[0] for cluster in cluster_butina(rmsd, threshold))
+
+
+def write_filtered_shard(
+    folder: str | os.PathLike, threshold: float | None, rows: typing.Sequence[int], path: pathlib.Path
+) -> dict[str, int]:
+    """Writes some rows of a data set to a shard, thinned where a threshold is given.
+
+    Args:
+        folder: the data set that is read.
+        threshold: [Angstrom] as for :func:`select_conformers`; None keeps all conformers.
+        rows: which rows.
+        path: the shard.
+
+    Returns:
+        ``conformers_read``, ``conformers_kept``, and ``single_conformer_entries``, the number of entries left with one.
+    """
+    n_read, n_kept = [], []
+    with ShardWriter(path) as shard:
+        for entry in read_entries(open_dataset(folder), rows):
+            kept = entry
+            if threshold is not None:
+                centres = select_conformers(entry, threshold)
+                kept = entry.select(centres) if len(centres) < entry.n_confs else entry
+            shard.write(kept)
+            n_read.append(entry.n_confs)
+            n_kept.append(kept.n_confs)
+    return {
+        "conformers_read": sum(n_read),
+        "conformers_kept": sum(n_kept),
+        "single_conformer_entries": n_kept.count(1),
+    }
