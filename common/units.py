@@ -18,3 +18,6 @@ HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM = HARTREE_TO_KCAL_PER_MOL / BOHR_TO_AN
 
 COULOMB_CONSTANT = 332.0637132991921
 """[kcal/mol Angstrom / e^2], 1 / (4 pi epsilon_0) from the CODATA 2018 values of e, epsilon_0 and the mole."""
+
+GAS_CONSTANT = 1.987204258640832e-3
+"""[kcal/mol/K], 8.31446261815324 J/mol/K (exact by definition of the SI) over 4184 J/kcal."""

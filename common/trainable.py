@@ -1,0 +1,136 @@
+"""Which parameters are trained, on what scale and within what limits."""
+
+import dataclasses
+import typing
+
+import torch
+
+from common.tensors import TensorForceField
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """How one column of parameters is trained.
+
+    Attributes:
+        scale: the optimiser sees value * scale, so that all parameters have similar magnitudes.
+        lower, upper: limits of the value, in the column's unit; None for no limit.
+    """
+
+    scale: float = 1.0
+    lower: float | None = None
+    upper: float | None = None
+
+
+ColumnSettings = typing.Mapping[str, typing.Mapping[str, Column]]
+"""By type and column name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """The trained values of one type: where they stand in its flattened parameters, and in the vector of all."""
+
+    type: str
+    places: torch.Tensor
+    start: int
+    stop: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainable:
+    """The trained parameters of a force field as one vector.
+
+    Attributes:
+        force_field: where the other values come from.
+        names: type, row and column name of each trained value.
+        scales, lower, upper: ``shape=(n_values,)``, of the vector; limits are on the values times their scales.
+    """
+
+    force_field: TensorForceField
+    names: tuple[tuple[str, int, str], ...]
+    scales: torch.Tensor
+    lower: torch.Tensor
+    upper: torch.Tensor
+    blocks: tuple[_Block, ...]
+
+    def to_values(self, force_field: TensorForceField) -> torch.Tensor:
+        """The scaled, clamped vector of the trained parameters of ``force_field``, ``shape=(n_values,)``."""
+        potentials = force_field.potentials_by_type
+        values = [potentials[block.type].parameters.reshape(-1)[block.places] for block in self.blocks]
+        return self.clamp(torch.cat(values).detach() * self.scales)
+
+    def to_force_field(self, values: torch.Tensor) -> TensorForceField:
+        """The force field with these trained values; differentiable."""
+        unscaled = values / self.scales
+        potentials = self.force_field.potentials_by_type
+        parameters = {}
+        for block in self.blocks:
+            table = potentials[block.type].parameters
+            flat = table.reshape(-1).index_copy(0, block.places, unscaled[block.start : block.stop])
+            parameters[block.type] = flat.reshape(table.shape)
+        return self.force_field.replace_parameters(parameters)
+
+    def clamp(self, values: torch.Tensor) -> torch.Tensor:
+        """The vector within its limits."""
+        return values.clamp(min=self.lower, max=self.upper)
+
+
+def build_trainable(
+    force_field: TensorForceField,
+    columns: ColumnSettings,
+    include: typing.Mapping[str, typing.Collection[str]] | None = None,
+    exclude: typing.Mapping[str, typing.Collection[str]] | None = None,
+) -> Trainable:
+    """Chooses the trained parameters.
+
+    Args:
+        force_field: the starting values.
+        columns: the trained columns of each type; types that are not named stay as they are, and so do types that the
+            force field lacks.
+        include: by type, the only SMIRKS to train; all where a type is not named.
+        exclude: by type, SMIRKS that stay as they are.
+
+    Raises:
+        ValueError: a column or SMIRKS is unknown, or nothing is left to train.
+    """
+    include, exclude = include or {}, exclude or {}
+    names: list[tuple[str, int, str]] = []
+    settings: list[Column] = []
+    blocks: list[_Block] = []
+    for type_, wanted in columns.items():
+        potential = force_field.potentials_by_type.get(type_)
+        if potential is None:
+            continue
+        unknown = set(wanted) - set(potential.parameter_cols)
+        if unknown:
+            raise ValueError(f"{type_} has no column {min(unknown)!r}, only {', '.join(potential.parameter_cols)}")
+        ids = [key.id for key in potential.parameter_keys]
+        for smirks in (*include.get(type_, ()), *exclude.get(type_, ())):
+            if smirks not in ids:
+                raise ValueError(f"{type_} has no parameter {smirks}, named in INCLUDE or EXCLUDE")
+        rows = [
+            row
+            for row, smirks in enumerate(ids)
+            if (type_ not in include or smirks in include[type_]) and smirks not in exclude.get(type_, ())
+        ]
+        chosen = [(row, col) for row in rows for col in potential.parameter_cols if col in wanted]
+        n_cols = len(potential.parameter_cols)
+        places = torch.tensor([row * n_cols + potential.parameter_cols.index(col) for row, col in chosen])
+        blocks.append(_Block(type_, places.to(torch.int64), len(names), len(names) + len(chosen)))
+        names += [(type_, row, col) for row, col in chosen]
+        settings += [wanted[col] for _, col in chosen]
+    if not names:
+        raise ValueError("nothing to train: no parameter is left by the columns, INCLUDE and EXCLUDE that were chosen")
+
+    def collect(get: typing.Callable[[Column], float]) -> torch.Tensor:
+        return torch.tensor([get(column) for column in settings], dtype=torch.float64)
+
+    scales = collect(lambda column: column.scale)
+    return Trainable(
+        force_field=force_field,
+        names=tuple(names),
+        scales=scales,
+        lower=collect(lambda column: -torch.inf if column.lower is None else column.lower) * scales,
+        upper=collect(lambda column: torch.inf if column.upper is None else column.upper) * scales,
+        blocks=tuple(blocks),
+    )
