@@ -162,8 +162,8 @@ def _parse_xml(text: str, name: str) -> xml.etree.ElementTree.Element:
 def _check_root(root: xml.etree.ElementTree.Element, name: str) -> None:
     if root.tag != "SMIRNOFF" or root.get("version") != VERSION:
         raise ForceFieldError(
-            f"{name}: <{root.tag} version={root.get('version')!r}>, expected <SMIRNOFF version={VERSION!r}>; openff-toolkit "
-            "reads older versions and writes this one"
+            f"{name}: <{root.tag} version={root.get('version')!r}>, expected <SMIRNOFF version={VERSION!r}>; "
+            "openff-toolkit reads older versions and writes this one"
         )
     if root.get("aromaticity_model") != AROMATICITY_MODEL:
         raise ForceFieldError(

@@ -17,7 +17,7 @@ _POTENTIALS = {
     "ImproperTorsions": ("k*(1+cos(periodicity*theta-phase))",),
     "vdW": ("Lennard-Jones-12-6",),
 }
-"""The energy functions that are supported; where the attribute is missing, the specification's default is among them."""
+"""The energy functions that are supported; the specification's default, for a missing attribute, is among them."""
 
 SETTINGS = {
     "vdW": {
@@ -112,8 +112,6 @@ def read_settings(section: str, attributes: dict[str, str]) -> dict[str, float]:
         settings[name] = reader.read(attribute, unit) if attribute in reader else default
         if settings[name] != _FIXED_SETTINGS.get(name, settings[name]):
             raise ValueError(f"{attribute}={attributes[attribute]!r} is not supported, only {_FIXED_SETTINGS[name]}")
-    if section in AUTO_IDIVF:
-        _read_default_idivf(section, attributes)
     return settings
 
 
@@ -123,8 +121,8 @@ def _read_default_idivf(section: str, attributes: dict[str, str]) -> float:
     value = _read_divisor(Reader(attributes), "default_idivf")
     if section == "ProperTorsions" and value != AUTO_IDIVF[section]:
         raise ValueError(
-            f"default_idivf={attributes['default_idivf']!r} is not supported: openff-interchange passes over it where the "
-            "specification divides by it; give every term its idivf instead"
+            f"default_idivf={attributes['default_idivf']!r} is not supported: openff-interchange passes over it where "
+            "the specification divides by it; give every term its idivf instead"
         )
     return value
 
