@@ -29,15 +29,22 @@ from common.interactions import build_interactions, find_vdw_pairs
 from common.linearization import Linearization
 from common.molecule import compute_connectivity_key
 from common.parallel import Ranks, is_under_torchrun, join_torchrun, run_ranks
-from common.splits import split_molecules
+from common.splits import SPLITS, split_molecules
 from common.tensors import ParameterizedMolecules, TensorTopology, load_parameters
 from common.units import GAS_CONSTANT
+from common.workers import count_available_cpus
 
 FORMAT = 1
 """Version of the statistics; part of the fingerprint, so that those of other versions are never used."""
 
 N_SHARDS = 64
-"""Into how many pieces of about equal work the pass is cut, whatever the number of ranks."""
+"""Into about how many pieces of equal work the pass is cut, whatever the number of ranks."""
+
+MIN_SHARD_SECONDS = 0.25
+"""Smaller pieces would cost more to handle than to compute."""
+
+MIN_PARALLEL_SECONDS = 10.0
+"""Less work than this is done in one process, unless told otherwise: to start others takes longer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +97,7 @@ class Statistics:
         groups: by (source, split).
         exercise: by type, for each row of parameters the number of training molecules and of their conformers that
             feel it, ``shape=(n_rows, 2)`` int64.
+        n_molecules: by split; molecules are counted by connectivity, over all sources.
         fingerprint: of the data, parameters and settings.
         n_ranks, seconds: how many processes made the pass, and how long it took.
         is_reused: whether they were read from the cache.
@@ -99,6 +107,7 @@ class Statistics:
     columns: torch.Tensor
     groups: dict[tuple[str, str], GroupStatistics]
     exercise: dict[str, torch.Tensor]
+    n_molecules: dict[str, int]
     fingerprint: str
     n_ranks: int
     seconds: float
@@ -114,7 +123,7 @@ class _Row:
     smiles: str
     n_confs: int
     split: str
-    cost: float
+    cost: float  # [second]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +157,7 @@ def compute_statistics(
     parameters: str | os.PathLike,
     cache: str | os.PathLike,
     settings: PassSettings,
-    n_processes: int = 1,
+    n_processes: int | None = None,
 ) -> Statistics | None:
     """The statistics of a data folder: from the cache if they are there, else by one pass over the data.
 
@@ -157,7 +166,8 @@ def compute_statistics(
         parameters: the ``.pt`` file of stage 002.
         cache: folder of statistics; one file for each fingerprint.
         settings: what they depend on.
-        n_processes: ranks to spawn; under torchrun its ranks are used instead.
+        n_processes: ranks to spawn, by default one for each available processor, or a single one where there is little
+            to do; under torchrun its ranks are used instead.
 
     Returns:
         The statistics; under torchrun on rank 0 alone, None on the others.
@@ -180,6 +190,9 @@ def compute_statistics(
     found = _load(path, molecules, True)
     if found is None:
         plan = _plan_pass(data, parameters, path, molecules, settings)
+        if n_processes is None:
+            seconds = sum(row.cost for shard in plan.shards for row in shard)
+            n_processes = count_available_cpus() if seconds > MIN_PARALLEL_SECONDS else 1
         run_ranks(_run_rank, (plan, molecules if n_processes == 1 else None, path), n_processes)
         found = _load(path, molecules, False)
     return found
@@ -208,7 +221,7 @@ def _plan_pass(
     splits = split_molecules(smiles, settings.validation_fraction, settings.test_fraction, settings.split_seed)
     costs = {one: _estimate_cost(molecules.topologies[one]) for one in smiles}
     rows = [
-        _Row(source, i, one, n_confs, splits[one], 1.0 + n_confs * costs[one])
+        _Row(source, i, one, n_confs, splits[one], 2e-4 + n_confs * costs[one])
         for source, pairs in index.items()
         for i, (one, n_confs) in enumerate(pairs)
     ]
@@ -247,15 +260,15 @@ def index_rows(
 
 
 def _estimate_cost(topology: TensorTopology) -> float:
-    """Relative work of one conformer: its interactions, and the product of its feature matrix with itself."""
+    """About the seconds that one conformer takes: its interactions, and the product of its features with themselves."""
     valence = [map_ for map_ in topology.parameters.values() if hasattr(map_, "particle_idxs")]
     n_interactions = sum(len(map_.parameter_idxs) for map_ in valence) + topology.n_atoms**2 / 2
     n_columns = sum(2 * len(numpy.unique(map_.parameter_idxs.numpy())) for map_ in valence)
-    return n_interactions + topology.n_atoms * n_columns**2 / 500.0
+    return 7e-8 * n_interactions + 2e-10 * topology.n_atoms * n_columns**2  # measured on one core
 
 
 def _cut_shards(rows: list[_Row]) -> list[list[_Row]]:
-    limit = sum(row.cost for row in rows) / N_SHARDS
+    limit = max(sum(row.cost for row in rows) / N_SHARDS, MIN_SHARD_SECONDS)
     shards: list[list[_Row]] = []
     for row in sorted(rows, key=lambda row: (row.source, row.split, row.row)):
         last = shards[-1] if shards else None
@@ -410,14 +423,16 @@ def _save(
     seconds: float,
 ) -> None:
     rows = [row for shard in plan.shards for row in shard]
-    keys = {(row.source, row.split): set() for row in rows}
+    keys: dict[str | tuple[str, str], set[str]] = {split: set() for split in SPLITS}
     for row in rows:
-        keys[row.source, row.split].add(compute_connectivity_key(row.smiles))
+        for name in (row.split, (row.source, row.split)):
+            keys.setdefault(name, set()).add(compute_connectivity_key(row.smiles))
     plain = {
         "vdw_pairs": plan.vdw_pairs,
         "columns": plan.columns,
         "groups": {"/".join(group): {**tensors, "n_molecules": len(keys[group])} for group, tensors in groups.items()},
         "exercise": _count_exercise([row for row in rows if row.split == "train"], molecules),
+        "n_molecules": {split: len(keys[split]) for split in SPLITS},
         "n_ranks": n_ranks,
         "seconds": seconds,
     }
@@ -468,6 +483,7 @@ def _load(path: pathlib.Path, molecules: ParameterizedMolecules, is_reused: bool
             for name, group in plain["groups"].items()
         },
         exercise=plain["exercise"],
+        n_molecules=plain["n_molecules"],
         fingerprint=path.stem,
         n_ranks=plain["n_ranks"],
         seconds=plain["seconds"],

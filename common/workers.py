@@ -9,6 +9,7 @@ import signal
 import sys
 import typing
 
+import threadpoolctl
 import tqdm
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -32,7 +33,7 @@ def run_in_processes(
     """Yields ``function(item)`` for each item, in the order of the items, with a progress bar.
 
     Each worker is a fresh process with one thread; with ``n_workers=1`` the work is done in this process. No more
-    than a few items for each worker are under way or waiting to be taken, so that memory does not grow with their number.
+    than a few items for each worker are under way or waiting to be taken: memory does not grow with their number.
 
     Args:
         function: a module-level function (it is sent to the workers by name).
@@ -106,8 +107,17 @@ def format_peak_memory() -> str:
     return f"{own:.0f} MB" + (f", workers {child:.0f} MB" if child else "")
 
 
+def use_one_thread() -> None:
+    """Limits the numerical libraries of this process to one thread: stages use processes instead.
+
+    Threads that outnumber the free processors wait for each other, which can cost a factor of ten.
+    """
+    threadpoolctl.threadpool_limits(limits=1)
+
+
 def run_stage(main: typing.Callable[[], None]) -> None:
     """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130."""
+    use_one_thread()
     try:
         main()
     except KeyboardInterrupt:
