@@ -23,6 +23,7 @@ import time
 
 import tqdm
 
+from common.accumulation import PassSettings, compute_statistics
 from common.losses import Objective, build_objective
 from common.runs import (
     Log,
@@ -33,7 +34,7 @@ from common.runs import (
     save_force_field,
     write_json,
 )
-from common.statistics import PassSettings, Statistics, compute_statistics
+from common.statistics import Statistics
 from common.tensors import ParameterizedMolecules, TensorForceField, load_parameters
 from common.trainable import Column, Trainable, build_trainable
 from common.training import iterate_adam
