@@ -1,0 +1,41 @@
+# Two commands do everything, set-up included: `make example` and `make test`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+EXAMPLE := outputs/example
+
+.PHONY: help example test lint clean
+
+help:
+	@echo "make example   install into .venv and run the five stages on the example archive, about five minutes"
+	@echo "make test      install into .venv and run the test suite"
+	@echo "make lint      check style"
+	@echo "make clean     remove .venv and $(EXAMPLE)"
+
+# torch comes first: the pinned build then satisfies every package that asks for "torch"
+.venv/installed: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet $$(grep '^torch==' requirements.txt)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+example: .venv/installed
+	$(BIN)/python 001-convert-espaloma-data.py --input example/8150601 --output $(EXAMPLE)/data-raw
+	$(BIN)/python 002-parameterize.py --force-field example/starter.offxml --input $(EXAMPLE)/data-raw --output $(EXAMPLE)/starter.pt
+	$(BIN)/python 003-cluster-and-filter.py --input $(EXAMPLE)/data-raw --parameters $(EXAMPLE)/starter.pt --output $(EXAMPLE)/data-clustered
+	$(BIN)/python 004-train.py --data $(EXAMPLE)/data-clustered --parameters $(EXAMPLE)/starter.pt --output $(EXAMPLE)/runs
+	$(BIN)/python 005-analyze.py $(EXAMPLE)/runs --output $(EXAMPLE)/analysis
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv $(EXAMPLE)
