@@ -1,0 +1,49 @@
+"""Splits: reproducible, by molecule, whatever the order, the numbering, the source or the stereochemistry."""
+
+import pytest
+
+from common.molecule import from_mapped_smiles, to_mapped_smiles
+from common.splits import split_molecules
+
+ALCOHOLS = [f"{'C' * n}O" for n in range(1, 41)]
+
+
+def make_mapped(smiles: str, reverse: bool = False) -> str:
+    from rdkit import Chem
+
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    order = list(range(mol.GetNumAtoms()))
+    return to_mapped_smiles(Chem.RenumberAtoms(mol, order[::-1] if reverse else order))
+
+
+def test_fractions_are_kept_and_order_does_not_matter():
+    smiles = [make_mapped(one) for one in ALCOHOLS]
+    splits = split_molecules(smiles, 0.1, 0.2, seed=0)
+    assert sorted(splits.values()).count("test") == 8
+    assert sorted(splits.values()).count("validation") == 4
+    assert split_molecules(reversed(smiles), 0.1, 0.2, seed=0) == splits
+    assert split_molecules(smiles, 0.1, 0.2, seed=1) != splits
+
+
+def test_other_numberings_and_stereoisomers_stay_together():
+    smiles = [make_mapped(one) for one in ALCOHOLS]
+    others = [make_mapped(one, reverse=True) for one in ALCOHOLS]
+    chiral = [make_mapped("C[C@H](N)O"), make_mapped("C[C@@H](N)O", reverse=True), make_mapped("CC(N)O")]
+    for seed in range(5):
+        splits = split_molecules([*smiles, *others, *chiral], 0.2, 0.2, seed)
+        assert [splits[one] for one in smiles] == [splits[one] for one in others]
+        assert len({splits[one] for one in chiral}) == 1
+    assert from_mapped_smiles(chiral[0]).GetNumAtoms() == from_mapped_smiles(chiral[1]).GetNumAtoms()
+
+
+def test_adding_a_molecule_disturbs_few():
+    smiles = [make_mapped(one) for one in ALCOHOLS]
+    before = split_molecules(smiles, 0.1, 0.1, seed=0)
+    after = split_molecules([*smiles, make_mapped("c1ccccc1")], 0.1, 0.1, seed=0)
+    assert sum(before[one] != after[one] for one in smiles) <= 2
+
+
+@pytest.mark.parametrize("fractions", [(-0.1, 0.1), (0.5, 0.5), (0.9, 0.2)])
+def test_impossible_fractions_are_refused(fractions):
+    with pytest.raises(ValueError, match="split fractions"):
+        split_molecules([], *fractions, seed=0)
