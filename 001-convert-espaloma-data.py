@@ -30,7 +30,7 @@ from common.workers import count_available_cpus, format_peak_memory, run_stage
 
 MAX_FORCE = None  # [kcal/mol/A] conformers with a larger force on any atom are dropped; None keeps them all
 MAX_FAILED_FRACTION = 0.05  # of a source's entries; with more of them something is wrong with the archive
-SLICE_BYTES = 8_000_000  # graph files in one shard: seconds of work, so that little is lost by an interruption
+SLICE_BYTES = 8_000_000  # of the files of the entries in one shard: about half a second of work
 N_NAMED = 3  # entries named on the console for each reason; provenance.json names them all
 
 OUTPUTS = pathlib.Path("outputs")
