@@ -1,6 +1,7 @@
 """Many processes on one machine, for work that falls into independent items."""
 
 import concurrent.futures
+import functools
 import itertools
 import multiprocessing
 import os
@@ -72,10 +73,10 @@ def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Itera
     )
     others = set(multiprocessing.active_children())
     try:
-        pending = [executor.submit(function, item) for item in itertools.islice(items, 4 * n_workers)]
+        pending = [executor.submit(_run_item, function, item) for item in itertools.islice(items, 4 * n_workers)]
         while pending:
             yield pending.pop(0).result()
-            pending += [executor.submit(function, item) for item in itertools.islice(items, 1)]
+            pending += [executor.submit(_run_item, function, item) for item in itertools.islice(items, 1)]
         executor.shutdown()
     except concurrent.futures.process.BrokenProcessPool as error:
         raise RuntimeError(
@@ -94,10 +95,23 @@ def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Itera
                 os.environ[name] = value
 
 
+_prepare_worker: typing.Callable[[], None] | None = None
+"""In a worker, what is to be called before its first item."""
+
+
 def _start_worker(initializer, initargs) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and stops the workers
-    if initializer is not None:
-        initializer(*initargs)
+    global _prepare_worker
+    _prepare_worker = None if initializer is None else functools.partial(initializer, *initargs)
+
+
+def _run_item(function, item):
+    # an error here reaches the caller as it is; raised in _start_worker it would only say that a worker broke
+    global _prepare_worker
+    if _prepare_worker is not None:
+        _prepare_worker()
+        _prepare_worker = None
+    return function(item)
 
 
 def format_peak_memory() -> str:

@@ -5,8 +5,8 @@ Writes  outputs/example-qm/<source>/<smiles>/   geometries and one line of resul
         example/8150601/...                     the archive, once every calculation of an entry is there
 
     pip install -r example/requirements.txt
-    python example/compute.py                   about 100 minutes on two cores
-    python example/compute.py --check           forces against finite differences of the energy, figures on the console
+    python -m example.compute                   about 100 minutes on two cores
+    python -m example.compute --check           forces against finite differences of the energy, figures on the console
 
 An interrupted run continues where it stopped: a DFT result is looked up by its geometry before it is
 computed. What each source means follows the real archive:
@@ -17,12 +17,8 @@ spice-des-monomers  snapshots of GFN2-xTB Langevin dynamics at 500 K, and relaxe
 spice-pubchem       the same
 """
 
-import os
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")  # one process a core: set before numpy and PySCF read it
-
 import argparse
+import collections
 import contextlib
 import csv
 import dataclasses
@@ -30,7 +26,9 @@ import hashlib
 import io
 import json
 import multiprocessing
+import os
 import pathlib
+import shutil
 import signal
 import sys
 import tempfile
@@ -43,10 +41,11 @@ import tqdm
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-EXAMPLE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(EXAMPLE.parent))
+from common.espaloma_writer import write_entry
+from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM
+from common.workers import THREAD_VARIABLES
 
-from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM, HARTREE_TO_KCAL_PER_MOL  # noqa: E402
+EXAMPLE = pathlib.Path(__file__).resolve().parent
 
 # --- the level of theory: B3LYP-D3(BJ)/DZVP, the OpenFF default ------------------------------------------------------
 FUNCTIONAL = "b3lyp"
@@ -225,9 +224,9 @@ def is_bonded_as_drawn(mol: Chem.Mol, coords: numpy.ndarray) -> bool:
 
 
 def select_farthest(mol: Chem.Mol, frames: list[numpy.ndarray], n_frames: int) -> list[int]:
-    """Farthest-point sampling by the RMSD of the sorted interatomic distances' own order, starting from frame 0.
+    """Farthest-point sampling, starting from frame 0; returns the indices of the frames.
 
-    Distances between all pairs of atoms serve as the metric: no superposition is needed.
+    The metric is the root mean square difference of all interatomic distances: no superposition is needed.
     """
     i, j = numpy.triu_indices(mol.GetNumAtoms(), 1)
     features = numpy.array([numpy.linalg.norm(frame[i] - frame[j], axis=-1) for frame in frames])
@@ -240,7 +239,7 @@ def select_farthest(mol: Chem.Mol, frames: list[numpy.ndarray], n_frames: int) -
 
 
 def minimise(mol, level, coords, max_steps, constraints=None, on_step=None) -> numpy.ndarray:
-    """geomeTRIC optimisation in translation-rotation internal coordinates; returns the last geometry [bohr].
+    """An optimisation by geomeTRIC in translation-rotation internal coordinates; returns the last geometry [bohr].
 
     Args:
         constraints: text of geomeTRIC's constraint file, or None.
@@ -269,16 +268,17 @@ def minimise(mol, level, coords, max_steps, constraints=None, on_step=None) -> n
         if constraints:
             (pathlib.Path(folder) / "constraints.txt").write_text(constraints)
             options["constraints"] = f"{folder}/constraints.txt"
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            try:
-                geometric.optimize.run_optimizer(**options)
-            except geometric.errors.GeomOptNotConvergedError:
-                pass  # max_steps reached: what was evaluated is what was wanted
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            contextlib.suppress(geometric.errors.GeomOptNotConvergedError),  # max_steps were wanted, not convergence
+        ):
+            geometric.optimize.run_optimizer(**options)
     return last[0]
 
 
 def find_torsion(mol: Chem.Mol) -> tuple[int, int, int, int]:
-    """The dihedral to scan: a single bond outside rings whose ends carry the most heavy atoms, heavy neighbours first."""
+    """The dihedral to scan: about a single bond outside rings, between heavy atoms where there are any."""
     candidates = []
     for bond in mol.GetBonds():
         if bond.GetBondType() != Chem.BondType.SINGLE or bond.IsInRing():
@@ -394,6 +394,7 @@ def run_worker(entries, root, events) -> None:
 
 def run_entries(entries: list[Entry], root: pathlib.Path, n_processes: int) -> list[tuple[Entry, str]]:
     """Computes all entries in parallel; returns those that failed, with the traceback."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the libraries that the workers load
     context = multiprocessing.get_context("spawn")
     queue, events = context.Queue(), context.Queue()
     for entry in [*entries, *[None] * n_processes]:
@@ -430,18 +431,50 @@ def check_forces(root: pathlib.Path, smiles: str = "CC(N)=O", step: float = 2e-3
     entry = Entry("spice-des-monomers", smiles)
     data = compute_entry(entry, root)
     level = DftLevel(build_molecule(smiles), entry.folder(root) / "check.jsonl")
-    print(f"{smiles}: force along its own direction [kcal/mol/A], stored and by central differences of the energy")
+    print(f"{smiles}: force along its own direction [kcal/mol/A], analytic and by central differences of the energy")
+    scale = HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM
     for k in range(0, len(data["energy"]), 6):
         x, force = data["coords"][k].astype(float), -data["gradient"][k]
         direction = force / numpy.linalg.norm(force)
         ends = [numpy.float32(x + sign * step * direction).astype(float) for sign in (1.0, -1.0)]
         length = float(((ends[0] - ends[1]) * direction).sum())
-        numeric = -(level.compute(ends[0])[0] - level.compute(ends[1])[0]) / length
-        stored = float((force * direction).sum())
-        scale = HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM
-        print(
-            f"  conformer {k:2d}: {stored * scale:12.6f} {numeric * scale:12.6f}  difference {(numeric - stored) * scale:9.6f}"
-        )
+        numeric = -scale * (level.compute(ends[0])[0] - level.compute(ends[1])[0]) / length
+        stored = scale * float((force * direction).sum())
+        print(f"  conformer {k:2d}: {stored:12.6f} {numeric:12.6f}  difference {numeric - stored:9.6f}")
+
+
+def write_archive(entries: list[Entry], root: pathlib.Path, output: pathlib.Path) -> None:
+    """Writes the archive; molecules of several sources go where the real archive keeps them.
+
+    Entries are numbered by source; a molecule that occurs in several sources stands under
+    ``duplicated-isomeric-smiles-merge/<k>/<source without "-opt">/<entry>`` instead.
+    """
+    shutil.rmtree(output, ignore_errors=True)
+    sources_of = collections.defaultdict(list)
+    for entry in entries:
+        sources_of[entry.smiles].append(entry.source)
+    repeated = [smiles for smiles, sources in sources_of.items() if len(sources) > 1]
+    numbers: collections.Counter[str] = collections.Counter()
+    n_confs: collections.Counter[str] = collections.Counter()
+    for entry in tqdm.tqdm(entries, desc="writing the archive", unit="entry"):
+        data = compute_entry(entry, root)
+        keep = data["energy"] <= data["energy"].min() + ENERGY_CEILING
+        if keep.sum() < MIN_CONFORMERS:
+            print(f"left out: {entry.source} {entry.smiles}, {keep.sum()} conformers below the ceiling")
+            continue
+        folder = output / entry.source / str(numbers[entry.source])
+        if entry.smiles in repeated:
+            folder = output / "duplicated-isomeric-smiles-merge" / str(repeated.index(entry.smiles))
+            folder = folder / entry.source.removesuffix("-opt") / str(numbers[entry.source])
+        numbers[entry.source] += 1
+        n_confs[entry.source] += int(keep.sum())
+        mol = build_molecule(entry.smiles)
+        write_entry(folder, mol, data["coords"][keep], data["energy"][keep], data["gradient"][keep])
+    for source in numbers:
+        print(f"{source}: {numbers[source]} entries, {n_confs[source]} conformers")
+    records = [json.loads(line) for path in root.rglob("dft.jsonl") for line in path.read_text().splitlines()]
+    seconds = sum(record["seconds"] for record in records)
+    print(f"{len(records)} DFT calculations in {root}, {seconds / 3600:.1f} hours of one processor")
 
 
 def main() -> None:
