@@ -10,11 +10,9 @@ import dataclasses
 import numpy
 from rdkit import Chem
 
+from common.charges import DEFAULT_MODEL
 from common.offxml import ForceFieldError, ForceFieldFile
 from common.smirks import compile_smirks
-
-NAGL_MODEL = "openff-gnn-am1bcc-1.0.0.pt"
-"""Stands in for AM1-BCC."""
 
 AM1_BCC_METHODS = ("am1bcc", "am1bccelf10", "am1bccnosymspt")
 
@@ -64,7 +62,7 @@ def choose_charge_method(force_field: ForceFieldFile) -> ChargeMethod | None:
         attributes = force_field.sections["ChargeIncrementModel"].attributes
         return _interpret_method(attributes.get("partial_charge_method", "AM1-Mulliken"), force_field.name)
     if "ToolkitAM1BCC" in force_field.sections:
-        return ChargeMethod("ToolkitAM1BCC", "model", NAGL_MODEL, "", "AM1BCC")
+        return ChargeMethod("ToolkitAM1BCC", "model", DEFAULT_MODEL, "", "AM1BCC")
     return None
 
 
@@ -73,7 +71,7 @@ def _interpret_method(name: str, force_field_name: str) -> ChargeMethod:
     if name.lower() in ("formal_charge", "zeros"):
         return ChargeMethod(section, name.lower(), "", "", name)
     if name.lower() in AM1_BCC_METHODS:
-        return ChargeMethod(section, "model", NAGL_MODEL, "", name)
+        return ChargeMethod(section, "model", DEFAULT_MODEL, "", name)
     if name.endswith(".pt"):
         return ChargeMethod(section, "model", name, "", name)
     raise ForceFieldError(

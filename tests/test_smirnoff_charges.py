@@ -3,10 +3,10 @@
 import numpy
 import pytest
 
+from common.charges import DEFAULT_MODEL
 from common.molecule import from_mapped_smiles
 from common.offxml import ForceFieldError, parse_force_field
 from common.smirnoff_charges import (
-    NAGL_MODEL,
     check_total_charge,
     choose_charge_method,
     compute_increments,
@@ -29,9 +29,9 @@ def read(sections: str):
     [
         (AM1BCC + INCREMENTS + NAGL, "NAGLCharges", "model", "other.pt"),
         (AM1BCC + INCREMENTS, "ChargeIncrementModel", "formal_charge", ""),
-        (AM1BCC, "ToolkitAM1BCC", "model", NAGL_MODEL),
+        (AM1BCC, "ToolkitAM1BCC", "model", DEFAULT_MODEL),
         (INCREMENTS.replace("formal_charge", "Zeros"), "ChargeIncrementModel", "zeros", ""),
-        (INCREMENTS.replace("formal_charge", "AM1BCCELF10"), "ChargeIncrementModel", "model", NAGL_MODEL),
+        (INCREMENTS.replace("formal_charge", "AM1BCCELF10"), "ChargeIncrementModel", "model", DEFAULT_MODEL),
         (INCREMENTS.replace("formal_charge", "mine.pt"), "ChargeIncrementModel", "model", "mine.pt"),
     ],
 )
@@ -60,7 +60,7 @@ def test_refuses(sections, reason):
 def test_says_that_the_model_stands_in_for_am1_bcc():
     electrostatics = '<Electrostatics version="0.4"/><LibraryCharges version="0.3"/>'
     assert describe_charges(read(electrostatics + AM1BCC)) == (
-        f"LibraryCharges, then {NAGL_MODEL} (ToolkitAM1BCC, in place of AM1BCC)"
+        f"LibraryCharges, then {DEFAULT_MODEL} (ToolkitAM1BCC, in place of AM1BCC)"
     )
     assert describe_charges(read(electrostatics + NAGL)) == "LibraryCharges, then other.pt (NAGLCharges)"
     assert describe_charges(read(AM1BCC)) == "none (no Electrostatics section)"

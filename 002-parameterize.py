@@ -1,0 +1,109 @@
+"""Stage 002: apply a SMIRNOFF force field to every molecule of the data.
+
+Reads   outputs/data-raw/smiles.json      mapped SMILES (from 001-convert-espaloma-data.py)
+        a force field file (.offxml)      by path, from force-fields/, or from an installed package
+Writes  outputs/openff-2.1.0.pt           parameters and topologies as tensors (named after the force field)
+
+    python 002-parameterize.py
+    python 002-parameterize.py --force-field example/starter.offxml --smiles my-molecules.smi
+
+About 15 seconds for 1,000 drug-like molecules on two cores, charges included: some five minutes for the full data.
+"""
+
+import argparse
+import json
+import pathlib
+import re
+import time
+
+from common.files import replace_atomically
+from common.offxml import read_force_field
+from common.offxml_find import find_force_field
+from common.parameterize import count_reasons, parameterize
+from common.smirnoff_charges import describe_charges
+from common.tensors import save_parameters
+from common.workers import count_available_cpus, format_peak_memory, run_stage
+
+FORCE_FIELD = "openff-2.1.0.offxml"  # path, or name of a file in force-fields/ or in an installed package
+INPUT = pathlib.Path("outputs/data-raw")  # folder with smiles.json
+OUTPUTS = pathlib.Path("outputs")  # the result goes to outputs/<force field>.pt
+ENGINE = "builtin"  # which of ENGINES applies the force field
+MAX_FAILED_FRACTION = 0.05  # the stage fails if more molecules than this fraction cannot be parameterised
+
+ENGINES = {"builtin": parameterize}
+"""Functions from (force field file, mapped SMILES, number of processes) to ParameterizedMolecules."""
+
+
+def read_smiles(path: pathlib.Path) -> list[str]:
+    """Mapped SMILES, each once: a JSON list, or one a line; from a folder its ``smiles.json``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds no SMILES.
+    """
+    path = path / "smiles.json" if path.is_dir() else path
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; run 001-convert-espaloma-data.py, or name a file with --smiles")
+    text = path.read_text()
+    if re.match(r'\s*\[\s*["\]]', text):
+        try:
+            smiles = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: damaged JSON ({error})") from error
+    else:
+        smiles = [line.strip() for line in text.splitlines() if line.strip()]
+    if not smiles or not all(isinstance(text, str) for text in smiles):
+        raise ValueError(f"{path}: expected mapped SMILES, as a JSON list or one a line")
+    return list(dict.fromkeys(smiles))
+
+
+def report_failures(failures: dict[str, str], n_molecules: int, output: pathlib.Path) -> None:
+    """Prints how many molecules failed and why.
+
+    Raises:
+        ValueError: too many failed; which ones stands in a file beside the output then.
+    """
+    for reason, count, example in count_reasons(failures):
+        print(f"  {count:6d}  {reason}, e.g. {example}")
+    if len(failures) > MAX_FAILED_FRACTION * n_molecules:
+        path = output.with_suffix(".failures.json")
+        with replace_atomically(path) as beside:
+            beside.write_text(json.dumps(failures, indent=2) + "\n")
+        raise ValueError(
+            f"{len(failures)} of {n_molecules} molecules failed, more than {MAX_FAILED_FRACTION:.0%}; {path} names "
+            "each with its reason. Choose a force field that covers them, or raise MAX_FAILED_FRACTION in this script"
+        )
+
+
+def main() -> None:
+    """Reads, parameterises, writes, and says what comes next."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--force-field", default=FORCE_FIELD, help=f"path or name, default {FORCE_FIELD}")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--input", type=pathlib.Path, default=INPUT, help=f"folder with smiles.json, default {INPUT}")
+    source.add_argument("--smiles", type=pathlib.Path, help="file of mapped SMILES, one a line or a JSON list")
+    parser.add_argument("--output", type=pathlib.Path, help="default outputs/<force field>.pt")
+    parser.add_argument("--n-workers", type=int, default=count_available_cpus(), help="processes, default %(default)s")
+    arguments = parser.parse_args()
+    if arguments.n_workers < 1:
+        parser.error("--n-workers must be at least 1")
+
+    force_field = read_force_field(find_force_field(arguments.force_field))
+    smiles = read_smiles(arguments.smiles or arguments.input)
+    output = arguments.output or OUTPUTS / f"{force_field.name.removesuffix('.offxml')}.pt"
+    print(f"{len(smiles)} molecules, force field {force_field.name}, engine {ENGINE}")
+    print(f"charges: {describe_charges(force_field)}")
+
+    start = time.perf_counter()
+    molecules = ENGINES[ENGINE](force_field, smiles, arguments.n_workers)
+    seconds = time.perf_counter() - start
+    n_done, n_failed = len(molecules.topologies), len(molecules.failures)
+    print(f"{n_done} molecules parameterised, {n_failed} failed; {len(smiles) / seconds:.1f} molecules per second")
+    report_failures(molecules.failures, len(smiles), output)
+    save_parameters(output, molecules)
+    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB written; peak memory {format_peak_memory()}")
+    print("next: python 003-cluster-and-filter.py")
+
+
+if __name__ == "__main__":
+    run_stage(main)
