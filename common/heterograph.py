@@ -282,7 +282,7 @@ class _Cursor:
         """Source and destination nodes by edge id."""
         row, column = self.copy(matrix.row), self.copy(matrix.column)
         if matrix.is_compressed:
-            if row[0] != 0 or row[-1] != len(column) or (numpy.diff(row) < 0).any():
+            if row[0] != 0 or row[-1] != len(column) or (row[1:] < row[:-1]).any():
                 self.fail(f"an index pointer that rises from 0 to {len(column)}", "another", matrix.row.start)
             row = numpy.repeat(numpy.arange(matrix.n_rows, dtype=row.dtype), numpy.diff(row))
         for indices, n_nodes, tensor in ((row, matrix.n_rows, matrix.row), (column, matrix.n_columns, matrix.column)):

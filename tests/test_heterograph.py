@@ -233,6 +233,18 @@ def test_edge_to_a_node_that_does_not_exist(tmp_path):
         read_heterograph(path, with_edges=True)
 
 
+def test_index_pointer_that_falls(tmp_path):
+    data = bytearray((DATA / "dgl-1.1.3-csr.bin").read_bytes())
+    pointer = struct.pack("<4i", 0, 2, 3, 5)  # of the edge type "to": two, one and two edges of the three nodes
+    assert data.count(pointer) == 1
+    start = data.index(pointer)
+    data[start : start + 16] = struct.pack("<4i", 0, 2**31 - 1, -2, 5)  # the differences overflow to positive numbers
+    path = tmp_path / "damaged.bin"
+    path.write_bytes(data)
+    with pytest.raises(HeterographError, match="an index pointer that rises from 0 to 5"):
+        read_heterograph(path, with_edges=True)
+
+
 def test_more_bytes_behind_the_footer(tmp_path):
     path = tmp_path / "longer.bin"
     path.write_bytes((DATA / "ethanol" / "heterograph.bin").read_bytes() + b"\0")
