@@ -1,31 +1,30 @@
 """How far conformers are from one another, and which of them stand for the others.
 
 The root mean square deviation (RMSD) of two conformers after the best superposition needs no rotation, only the largest
-eigenvalue of a 4 x 4 matrix (Horn, J. Opt. Soc. Am. A 4, 629, 1987; Theobald, Acta Cryst. A61, 478, 2005), which is
-the sum of the singular values of the 3 x 3 correlation matrix M of the centred coordinates, the smallest one negative
-where det M is. With
+eigenvalue of a 4 x 4 matrix: the largest root of its characteristic polynomial, found by Newton steps (Theobald, Acta
+Cryst. A61, 478, 2005). With M the 3 x 3 correlation matrix of the centred coordinates and s1 >= s2 >= |s3| its singular
+values, s3 < 0 where det M < 0, that root is lambda = s1 + s2 + s3, and the polynomial is
 
-    lambda = s1 + s2 + s3,   f = s1^2 + s2^2 + s3^2 = |M|^2,   p = s1 s2 + s2 s3 + s3 s1,
-    c2 = (s1 s2)^2 + (s2 s3)^2 + (s3 s1)^2 = |cof M|^2,   det M = s1 s2 s3
+    P(lambda) = (lambda^2 - f)^2 - 8 d lambda - 4 c,    f = |M|^2,  d = det M,  c = |cof M|^2
 
-one has lambda^2 = f + 2 p and p^2 = c2 + 2 lambda det M, so that lambda is the fixed point of
-
-    F(lambda) = sqrt(f + 2 sqrt(c2 + 2 lambda det M)).
-
-Where p > 0 there is just one, and where det M >= 0 nothing cancels and 0 <= F' <= 1/9: a few Newton steps reach the
-last digit, in some hundred array operations for a block of pairs. The pairs for which that is not so (p <= 0 in mirror
-images, p -> 0 in linear molecules, or conformers so alike that their squared deviation is rounding) are recognised
-and superposed explicitly.
+Two things are added here. The first guess, lambda^2 = f + 2 sqrt(c + 2 d lambda) with an upper bound on the right (an
+equation that lambda obeys, and P = 0 squared out), is an upper bound itself and much nearer than the usual one. And
+each pair's error is estimated from P' and P'': the few pairs that Newton or rounding leave uncertain (linear molecules,
+compact mirror images, conformers so alike that their squared deviation is nothing but rounding) are superposed.
 """
 
 import numpy
 from rdkit.ML.Cluster import Butina
 
-BLOCK_SIZE = 128
+BLOCK_SIZE = 80
 """Conformers on either side of a block of pairs: the two dozen arrays of a block stay in a processor's cache."""
 
-N_NEWTON_STEPS = 4
-"""With three, half of the pairs of a flexible molecule have not converged and go the slower way; with four, few."""
+N_NEWTON_STEPS = 8
+"""Six leave one pair in a hundred of a flexible molecule to be superposed, eight one in a thousand."""
+
+SMALLEST_SLOPE = 1e-6
+"""Where P' / lambda^3 is less, two roots are as good as one, rounding moves them by its square root, not in proportion
+to P', and no estimate holds."""
 
 RMSD_TOLERANCE = 1e-9
 """[Angstrom] Pairs whose rounding error may be larger are superposed explicitly."""
@@ -79,37 +78,42 @@ def _compute_block(a: numpy.ndarray, b: numpy.ndarray, squares: numpy.ndarray) -
     m = numpy.matmul(a[:, None], b.transpose(0, 2, 1)[None, :])  # (3, 3, n_a, n_b): nine plain matrix products
     f = _dot(m[0], m[0]) + _dot(m[1], m[1]) + _dot(m[2], m[2])
     cofactors = _cross(m[1], m[2])
-    twice_det = 2.0 * _dot(m[0], cofactors)
-    c2 = _dot(cofactors, cofactors)
+    d = _dot(m[0], cofactors)
+    c = _dot(cofactors, cofactors)
     for k in (1, 2):
         cofactors = _cross(m[k - 2], m[k - 1])
-        c2 += _dot(cofactors, cofactors)
-    with numpy.errstate(all="ignore"):  # p^2 < 0 and p = 0 give NaN, which is uncertain below
-        eigenvalue, p, error = _find_eigenvalue(f, c2, twice_det, 0.5 * squares)
-        msd = (squares - 2.0 * eigenvalue) / n_atoms
-        rmsd = numpy.sqrt(msd)
-        # Rounding leaves errors of epsilon |M|^3 in det M and epsilon |M|^2 in cofactors, hence of about
-        # epsilon f^2 / (p lambda) in lambda; lambda's error over n_atoms * rmsd is the error of the RMSD.
-        rounding = 8.0 * numpy.finfo(numpy.float64).eps * (squares + f * f / (p * eigenvalue))
-        uncertain = ~(error + rounding < RMSD_TOLERANCE * n_atoms * rmsd)
+        c += _dot(cofactors, cofactors)
+    with numpy.errstate(all="ignore"):  # a vanishing slope gives NaN, which is uncertain below
+        eigenvalue, error = _find_eigenvalue(f, c, d, 0.5 * squares)
+        rmsd = numpy.sqrt((squares - 2.0 * eigenvalue) / n_atoms)
+        error += 8.0 * numpy.finfo(numpy.float64).eps * squares  # of the subtraction
+        uncertain = ~(error < RMSD_TOLERANCE * n_atoms * rmsd)
     return rmsd, uncertain
 
 
-def _find_eigenvalue(f, c2, twice_det, bound) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
-    """lambda, p, and the size of the last Newton step; the symbols are those of the module's docstring.
+def _find_eigenvalue(
+    f: numpy.ndarray, c: numpy.ndarray, d: numpy.ndarray, bound: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """The eigenvalue lambda and its estimated error; the symbols are those of the module's docstring.
+
+    P'' > 0 to the right of the largest root: Newton's steps come down to it, and a step s leaves P'' s^2 / (2 P').
 
     Args:
-        f, c2, twice_det: |M|^2, |cof M|^2 and 2 det M, arrays of one shape.
+        f, c, d: arrays of one shape.
         bound: an upper bound of lambda: half the sum of squared coordinates of both conformers.
     """
-    eigenvalue = bound
+    eigenvalue = numpy.sqrt(f + 2.0 * numpy.sqrt(c + 2.0 * numpy.maximum(d, 0.0) * bound))
+    d8, constant = 8.0 * d, f * f - 4.0 * c
     for _ in range(N_NEWTON_STEPS):
-        p = numpy.sqrt(c2 + twice_det * eigenvalue)
-        image = numpy.sqrt(f + 2.0 * p)
-        slope = 0.5 * twice_det / (p * image)
-        step = (eigenvalue - image) / (1.0 - slope)
+        square = eigenvalue * eigenvalue
+        slope = 4.0 * eigenvalue * (square - f) - d8
+        step = ((square - 2.0 * f) * square - d8 * eigenvalue + constant) / slope
         eigenvalue = eigenvalue - step
-    return eigenvalue, p, numpy.abs(step)
+    # Twice what is missing, to be safe; and what rounding the terms of P, none larger than lambda^4, may have moved.
+    missing = (12.0 * square - 4.0 * f) / slope * step * step
+    rounding = 8.0 * numpy.finfo(numpy.float64).eps * square * square / slope
+    is_single = slope > SMALLEST_SLOPE * square * eigenvalue
+    return eigenvalue, numpy.where(is_single, missing + rounding, numpy.inf)
 
 
 def _dot(u: numpy.ndarray, v: numpy.ndarray) -> numpy.ndarray:
