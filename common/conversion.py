@@ -12,6 +12,9 @@ from common.dataset import Entry, ShardWriter
 from common.espaloma import CheckedEntry, EntryError, read_checked_entry
 from common.shards import Shards, drop_rows
 
+MAX_REASONS = 10
+"""Shown on the console of those for which entries cannot be used."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Account:
@@ -155,9 +158,12 @@ def format_account(source: str, account: Account, archive: pathlib.Path, n_named
         f"{account.n_confs} conformers; left out: {len(account.failed)} entries that cannot be used, "
         f"{len(account.duplicates)} seen before, {account.n_confs_dropped} conformers"
     ]
-    for reasons in _group_by_reason(account.failed):
-        shown = [f"{archive}/{name}: {reason}" for name, reason in reasons[:n_named]]
-        lines += [f"  {len(reasons)} cannot be used, for example:", *(f"    {line}" for line in shown)]
+    groups = _group_by_reason(account.failed)
+    for group in groups[:MAX_REASONS]:
+        shown = [f"{archive}/{name}: {reason}" for name, reason in group[:n_named]]
+        lines += [f"  {len(group)} cannot be used: {shown[0]}", *(f"    {line}" for line in shown[1:])]
+    if len(groups) > MAX_REASONS:
+        lines.append(f"  and {sum(map(len, groups[MAX_REASONS:]))} for {len(groups) - MAX_REASONS} other reasons")
     if account.duplicates:
         name, first = next(iter(account.duplicates.items()))
         lines.append(f"  {len(account.duplicates)} repeat another entry, for example {name} repeats {first}")
