@@ -178,6 +178,7 @@ def main() -> None:
     folder = create_run_folder(arguments.output)
     settings = describe_settings(arguments)
     write_json(folder / "config.json", settings)
+    write_json(folder / "splits.json", statistics.splits)
     comments = [
         f"fitted by 004-train.py, run {folder.name}",
         f"from {molecules.provenance['force_field']} (SHA-256 {molecules.provenance['force_field_sha256']})",

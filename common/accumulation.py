@@ -389,6 +389,7 @@ def _describe_pass(
             for name, sums in groups.items()
         },
         exercise=_count_exercise([row for row in rows if row.split == "train"], molecules),
+        splits={row.smiles: row.split for row in rows},
         n_molecules={split: len(keys[split]) for split in SPLITS},
         fingerprint=fingerprint,
         n_ranks=n_ranks,

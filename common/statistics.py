@@ -45,6 +45,7 @@ class Statistics:
         groups: by (source, split).
         exercise: by type, for each row of parameters the number of training molecules and of their conformers that
             feel it, ``shape=(n_rows, 2)`` int64.
+        splits: the split of each mapped SMILES in the data.
         n_molecules: by split; molecules are counted by connectivity, over all sources.
         fingerprint: of the data, parameters and settings.
         n_ranks, seconds: how many processes made the pass, and how long it took.
@@ -55,6 +56,7 @@ class Statistics:
     columns: torch.Tensor
     groups: dict[tuple[str, str], GroupStatistics]
     exercise: dict[str, torch.Tensor]
+    splits: dict[str, str]
     n_molecules: dict[str, int]
     fingerprint: str
     n_ranks: int
@@ -70,6 +72,7 @@ def save_statistics(path: str | os.PathLike, statistics: Statistics) -> None:
         "columns": statistics.columns,
         "groups": [[*name, dataclasses.asdict(group)] for name, group in statistics.groups.items()],
         "exercise": statistics.exercise,
+        "splits": statistics.splits,
         "n_molecules": statistics.n_molecules,
         "n_ranks": statistics.n_ranks,
         "seconds": statistics.seconds,
