@@ -32,7 +32,7 @@ from common.tensors import ParameterizedMolecules, TensorTopology, load_paramete
 from common.units import GAS_CONSTANT
 from common.workers import count_available_cpus
 
-FORMAT = 1
+FORMAT = 2
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""
 
 N_SHARDS = 64
