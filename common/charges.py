@@ -14,6 +14,7 @@ import numpy
 import torch
 from rdkit import Chem
 
+from common.molecule import perceive
 from common.nagl_features import check_features, compute_atom_features
 from common.nagl_lookup import LookupTable
 from common.nagl_network import AtomGraph, ChargeNetwork, build_network
@@ -23,7 +24,7 @@ DEFAULT_MODEL = "openff-gnn-am1bcc-1.0.0.pt"
 """The model that openff-toolkit's ``NAGLToolkitWrapper`` and Sage 2.3 use for AM1-BCC."""
 
 BATCH_ATOMS = 4096
-"""Atoms that go through the network at once: enough to keep a core busy, and some 50 MB."""
+"""Atoms that go through the network at once: enough to keep a core busy, and some 100 MB."""
 
 
 class ChargeError(ValueError):
@@ -98,20 +99,19 @@ class ChargeModel:
 
     def _prepare(self, row: int, mol: Chem.Mol, charges: numpy.ndarray) -> list[_Part]:
         """Fills in what the look-up table knows, and returns what is left for the network."""
-        atom_idxs: list[tuple[int, ...]] = []
+        if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
+            raise ValueError("Molecule contains radical electrons; force fields describe closed shells")
         parts = []
-        for i, part in enumerate(
-            Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False, fragsMolAtomMapping=atom_idxs)
-        ):
+        for atom_idxs, part in _split_into_parts(mol):
             known = self._table.find_charges(part)
             if known is None:
                 self._check_domain(part)
                 features = compute_atom_features(part, self._features)
                 bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in part.GetBonds()]
                 bond_idxs = numpy.array(bonds, dtype=numpy.int64).reshape(-1, 2)
-                parts.append(_Part(row, atom_idxs[i], features, bond_idxs, Chem.GetFormalCharge(part)))
+                parts.append(_Part(row, atom_idxs, features, bond_idxs, Chem.GetFormalCharge(part)))
             else:
-                charges[list(atom_idxs[i])] = known
+                charges[list(atom_idxs)] = known
         return parts
 
     def _check_domain(self, mol: Chem.Mol) -> None:
@@ -139,6 +139,14 @@ class ChargeModel:
         charges = self._network.compute_charges(graph).numpy()
         for part, start, size in zip(parts, starts[:-1], sizes, strict=True):
             results[part.row][list(part.atom_idxs)] = charges[start : start + size]
+
+
+def _split_into_parts(mol: Chem.Mol) -> list[tuple[tuple[int, ...], Chem.Mol]]:
+    """The connected parts, each with the positions of its atoms in the molecule."""
+    atom_idxs = Chem.GetMolFrags(mol)
+    if len(atom_idxs) == 1:
+        return [(atom_idxs[0], mol)]
+    return list(zip(atom_idxs, map(perceive, Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False)), strict=True))
 
 
 def _restore_total(mol: Chem.Mol, result: "numpy.ndarray | ChargeError") -> "numpy.ndarray | ChargeError":

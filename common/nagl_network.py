@@ -66,7 +66,7 @@ class _Neighbors:
         self._sources = torch.cat([bond_idxs[:, 0], bond_idxs[:, 1]])
         self._targets = torch.cat([bond_idxs[:, 1], bond_idxs[:, 0]])
         n_neighbors = torch.bincount(self._targets, minlength=n_atoms)
-        self._inverse = (1.0 / n_neighbors.clamp(min=1))[:, None]  # an atom without bonds has a mean of zero
+        self._inverse = (1.0 / n_neighbors.clamp(min=1).double())[:, None]  # an atom without bonds has a mean of zero
 
     def compute_mean(self, hidden: torch.Tensor) -> torch.Tensor:
         """``shape=(n_atoms, n_features)``, like ``hidden``."""
@@ -84,16 +84,17 @@ class ChargeNetwork:
     def compute_charges(self, graph: AtomGraph) -> torch.Tensor:
         """Charges of all atoms [e], ``shape=(n_atoms,)`` float64.
 
-        The layers run in float32, as trained; the equilibration in float64, so that the total is exact.
+        The weights are single precision, the sums are not: charges then do not hang on the order of the atoms or on
+        what else is in the batch, equivalent atoms are equal, and the total is exact.
         """
         neighbors = _Neighbors(graph.bond_idxs, len(graph.features))
-        hidden = graph.features
+        hidden = graph.features.double()
         with torch.inference_mode():
             for convolution in self.convolutions:
                 hidden = convolution.apply(hidden, neighbors)
             for layer in self.readout:
                 hidden = layer.apply(hidden)
-            prior, electronegativity, hardness = hidden.double().unbind(dim=1)
+            prior, electronegativity, hardness = hidden.unbind(dim=1)
             return equilibrate(prior, electronegativity, hardness, graph.molecule_idxs, graph.total_charges)
 
 
@@ -160,9 +161,9 @@ def build_network(weights: ChargeWeights) -> ChargeNetwork:
 def _build_convolution(weights: ChargeWeights, i: int, layer: dict) -> _Convolution:
     prefix = f"convolution_module.gcn_layers.{i}."
     return _Convolution(
-        weights.tensors[prefix + "fc_self.weight"],
-        weights.tensors[prefix + "fc_self.bias"],
-        weights.tensors[prefix + "fc_neigh.weight"],
+        weights.tensors[prefix + "fc_self.weight"].double(),
+        weights.tensors[prefix + "fc_self.bias"].double(),
+        weights.tensors[prefix + "fc_neigh.weight"].double(),
         ACTIVATIONS[layer["activation_function"]],
     )
 
@@ -171,4 +172,4 @@ def _build_readout(weights: ChargeWeights, layers: typing.Sequence[dict]) -> typ
     activations = [ACTIVATIONS[layer["activation_function"]] for layer in layers]
     for i, activation in enumerate([*activations, torch.nn.Identity()]):  # the last layer gives the three numbers
         prefix = f"readout_modules.{READOUT}.readout_layers.{3 * i}."  # linear, activation, dropout; linear, ...
-        yield _Dense(weights.tensors[prefix + "weight"], weights.tensors[prefix + "bias"], activation)
+        yield _Dense(weights.tensors[prefix + "weight"].double(), weights.tensors[prefix + "bias"].double(), activation)
