@@ -59,11 +59,12 @@ def compute_rmsd_matrix(coords: numpy.ndarray) -> numpy.ndarray:
             block, uncertain = _compute_block(
                 components[:, rows], components[:, columns], squares[rows, None] + squares[None, columns]
             )
+            if other == start:  # both orders of a pair are here, and may differ in the last digit: one counts
+                block, uncertain = numpy.triu(block, 1), numpy.triu(uncertain, 1)
             i, j = numpy.nonzero(uncertain)
             block[i, j] = _superpose(centred, start + i, other + j)
-            rmsd[rows, columns] = block
-            rmsd[columns, rows] = block.T
-    numpy.fill_diagonal(rmsd, 0.0)
+            rmsd[rows, columns] += block
+            rmsd[columns, rows] += block.T
     return rmsd
 
 
