@@ -12,8 +12,8 @@ An optimisation trajectory visits the neighbourhood of its minimum many times ov
 RMSD of their heavy atoms (Butina's algorithm), and one of each cluster, the centre, is kept. Every entry keeps at
 least one conformer; an entry with a single one says nothing about energies, but its forces still count.
 
-About half a minute for the 898,000 conformers of the four sources on two cores, most of it reading and writing. An
-interrupted run goes on where it stopped.
+About half a minute for the 898,000 conformers of the four sources, most of it reading and writing (225,000 conformers,
+75,000 of them clustered, took 5 s on one core). An interrupted run goes on where it stopped.
 """
 
 import argparse
