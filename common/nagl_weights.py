@@ -16,6 +16,7 @@ import struct
 import typing
 import zipfile
 
+import numpy
 import torch
 
 
@@ -92,8 +93,8 @@ def load_weights(path: str | os.PathLike) -> ChargeWeights:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {name.split("/", 1)[-1]: name for name in archive.namelist()}
-            with archive.open(members["data.pkl"]) as file:
-                plain = _WeightsUnpickler(file, path, lambda key: archive.read(members[f"data/{key}"])).load()
+            file = io.BytesIO(archive.read(members["data.pkl"]))  # read whole, for the archive's checksum
+            plain = _WeightsUnpickler(file, path, lambda key: archive.read(members[f"data/{key}"])).load()
         return _to_weights(plain, path, hashlib.sha256(content).hexdigest())
     except _RefusedError as error:
         raise ValueError(str(error)) from error
@@ -228,4 +229,4 @@ class _WeightsUnpickler(pickle.Unpickler):
         content = self._read_storage(key)
         if len(content) != 4 * n_numbers:
             raise pickle.UnpicklingError(f"storage {key} has {len(content)} bytes, expected {4 * n_numbers}")
-        return torch.frombuffer(bytearray(content), dtype=torch.float32)
+        return torch.from_numpy(numpy.frombuffer(content, dtype="<f4").astype(numpy.float32))
