@@ -21,7 +21,7 @@ from common.nagl_network import AtomGraph, ChargeNetwork, build_network
 from common.nagl_weights import ChargeWeights, find_weights, load_weights
 
 DEFAULT_MODEL = "openff-gnn-am1bcc-1.0.0.pt"
-"""The model that openff-toolkit's ``NAGLToolkitWrapper`` and Sage 2.3 use for AM1-BCC."""
+"""OpenFF's first production model of AM1-BCC charges."""
 
 BATCH_ATOMS = 4096
 """Atoms that go through the network at once: enough to keep a core busy, and some 100 MB."""
@@ -69,7 +69,7 @@ class ChargeModel:
         self._allowed_elements = frozenset(weights.allowed_elements)
         self._forbidden_patterns = [(smarts, Chem.MolFromSmarts(smarts)) for smarts in weights.forbidden_patterns]
 
-    def compute_charges(self, mols: typing.Sequence[Chem.Mol]) -> "list[numpy.ndarray | ChargeError]":
+    def compute_charges(self, mols: typing.Sequence[Chem.Mol]) -> list[numpy.ndarray | ChargeError]:
         """Charges of many molecules at once.
 
         Args:
@@ -86,7 +86,6 @@ class ChargeModel:
             try:
                 parts += self._prepare(row, mol, charges)
             except ValueError as error:
-                parts = [part for part in parts if part.row != row]
                 results.append(ChargeError(f"{_write_name(mol)}: {error}"))
             else:
                 results.append(charges)
@@ -115,7 +114,7 @@ class ChargeModel:
         return parts
 
     def _check_domain(self, mol: Chem.Mol) -> None:
-        """Refuses what the model was not trained on; the sentences are openff-nagl's facts in its own terms."""
+        """Refuses what the model was not trained on, in the terms that users of openff-nagl know."""
         if self._allowed_elements:
             for atom in mol.GetAtoms():
                 if atom.GetAtomicNum() not in self._allowed_elements:
@@ -124,7 +123,7 @@ class ChargeModel:
             if mol.HasSubstructMatch(pattern):
                 raise ValueError(f"Molecule contains forbidden SMARTS pattern {smarts}")
 
-    def _predict(self, parts: list[_Part], results: "list[numpy.ndarray | ChargeError]") -> None:
+    def _predict(self, parts: list[_Part], results: list[numpy.ndarray | ChargeError]) -> None:
         """Puts the charges of the parts into the results."""
         sizes = [len(part.atom_idxs) for part in parts]
         starts = numpy.cumsum([0, *sizes])
@@ -149,7 +148,7 @@ def _split_into_parts(mol: Chem.Mol) -> list[tuple[tuple[int, ...], Chem.Mol]]:
     return list(zip(atom_idxs, map(perceive, Chem.GetMolFrags(mol, asMols=True, sanitizeFrags=False)), strict=True))
 
 
-def _restore_total(mol: Chem.Mol, result: "numpy.ndarray | ChargeError") -> "numpy.ndarray | ChargeError":
+def _restore_total(mol: Chem.Mol, result: numpy.ndarray | ChargeError) -> numpy.ndarray | ChargeError:
     """Charges that add up to the molecule's; tabulated ones have few digits."""
     if isinstance(result, ChargeError) or not len(result):
         return result

@@ -1,7 +1,7 @@
 """What the NAGL network is told about each atom.
 
 The features and their order stand in the weights file; their definitions are those of ``openff.nagl.features.atoms``.
-No feature of bonds is known to any released model, and none is computed here.
+No released model uses features of bonds, and none is computed here.
 """
 
 import typing

@@ -50,6 +50,15 @@ RESONANCE_TYPES = {
 Bond = tuple[int, int, int]
 """Two atoms and the order of the bond between them."""
 
+BondOrders = list[tuple[int, ...]]
+"""Of each atom, the sorted orders of its bonds."""
+
+Types = dict[int, ResonanceType]
+"""Of each atom that can be a donor or an acceptor."""
+
+Donors = frozenset[int]
+"""The atoms that are donors in one form, which says all of its formal charges."""
+
 
 @dataclasses.dataclass(frozen=True)
 class _Fragment:
@@ -103,7 +112,7 @@ def compute_average_formal_charges(
     return charges
 
 
-def _collect_bond_orders(n_atoms: int, bonds: typing.Sequence[Bond]) -> list[tuple[int, ...]]:
+def _collect_bond_orders(n_atoms: int, bonds: typing.Sequence[Bond]) -> BondOrders:
     orders: list[list[int]] = [[] for _ in range(n_atoms)]
     for i, j, order in bonds:
         orders[i].append(order)
@@ -111,7 +120,9 @@ def _collect_bond_orders(n_atoms: int, bonds: typing.Sequence[Bond]) -> list[tup
     return [tuple(sorted(values)) for values in orders]
 
 
-def _assign_types(atomic_nums, formal_charges, bond_orders) -> dict[int, ResonanceType]:
+def _assign_types(
+    atomic_nums: typing.Sequence[int], formal_charges: typing.Sequence[int], bond_orders: BondOrders
+) -> Types:
     types = {}
     for atom, (atomic_num, charge, orders) in enumerate(zip(atomic_nums, formal_charges, bond_orders, strict=True)):
         type_ = RESONANCE_TYPES.get((atomic_num, len(orders)))
@@ -123,7 +134,9 @@ def _assign_types(atomic_nums, formal_charges, bond_orders) -> dict[int, Resonan
     return types
 
 
-def _split_into_fragments(bond_orders, types, bonds) -> typing.Iterator[list[int]]:
+def _split_into_fragments(
+    bond_orders: BondOrders, types: Types, bonds: typing.Sequence[Bond]
+) -> typing.Iterator[list[int]]:
     """Groups of atoms between which electrons can move, each in an order that follows the bonds.
 
     Only an atom that is a donor or an acceptor, or has a double bond, can lie on a path of alternating bonds.
@@ -157,7 +170,9 @@ def _walk_breadth_first(neighbors: typing.Mapping[int, list[int]], start: int) -
     return order
 
 
-def _enumerate_lowest_forms(atoms, bonds, bond_orders, types, donors) -> list[frozenset[int]]:
+def _enumerate_lowest_forms(
+    atoms: list[int], bonds: list[Bond], bond_orders: BondOrders, types: Types, donors: Donors
+) -> list[Donors]:
     """The donors of each form of lowest energy that transfers reach."""
     if _needs_explicit_paths(atoms, bonds, bond_orders):
         return _enumerate_by_transfers(bonds, types, donors)
@@ -248,7 +263,7 @@ def _enumerate_forms(fragment: _Fragment, max_charged: int) -> set[int]:
     return {form for forms in partial.values() for form in forms if form.bit_count() == n_exposed}
 
 
-def _needs_explicit_paths(atoms, bonds, bond_orders) -> bool:
+def _needs_explicit_paths(atoms: list[int], bonds: list[Bond], bond_orders: BondOrders) -> bool:
     """Whether an exchange might exist that no simple path of single and double bonds carries out.
 
     Either an atom has both a double and a triple bond, or a path would have to cross itself: at an atom with two or
@@ -267,7 +282,7 @@ def _needs_explicit_paths(atoms, bonds, bond_orders) -> bool:
     return False
 
 
-def _enumerate_by_transfers(bonds, types, donors) -> list[frozenset[int]]:
+def _enumerate_by_transfers(bonds: list[Bond], types: Types, donors: Donors) -> list[Donors]:
     """The same forms from the definition itself: every transfer along every path from every structure."""
     neighbors = _collect_neighbors(bonds)
     start = (frozenset((frozenset(bond[:2]), bond[2]) for bond in bonds), donors)
@@ -287,7 +302,7 @@ def _enumerate_by_transfers(bonds, types, donors) -> list[frozenset[int]]:
     return [form for form in forms if energies[form] == min(energies.values())]
 
 
-def _count_charged(types, atoms: typing.Iterable[int], donors: frozenset[int]) -> int:
+def _count_charged(types: Types, atoms: typing.Iterable[int], donors: Donors) -> int:
     return sum(
         (types[atom].donor_charge if atom in donors else types[atom].acceptor_charge) != 0
         for atom in atoms
@@ -295,7 +310,9 @@ def _count_charged(types, atoms: typing.Iterable[int], donors: frozenset[int]) -
     )
 
 
-def _find_transfer_paths(neighbors, orders, types, donors) -> typing.Iterator[tuple[int, ...]]:
+def _find_transfer_paths(
+    neighbors: typing.Mapping[int, list[int]], orders: dict[frozenset[int], int], types: Types, donors: Donors
+) -> typing.Iterator[tuple[int, ...]]:
     """Simple paths from a donor to an acceptor whose bonds have the orders b, b + 1, b, b + 1, ..."""
     to_extend = [(donor,) for donor in donors]
     while to_extend:
