@@ -14,15 +14,14 @@ import time
 
 import torch
 
-ROOT = pathlib.Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.charges import DEFAULT_MODEL, ChargeError, load_charge_model
 from common.molecule import from_mapped_smiles
 from common.nagl_features import compute_atom_features
 from common.nagl_weights import find_weights, load_weights
 
-MOLECULES = ROOT / "tests" / "data" / "charges" / "openff-nagl.json.gz"
+MOLECULES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / "charges" / "openff-nagl.json.gz"
 
 
 def main() -> None:
