@@ -177,25 +177,44 @@ def parameterize(
         FileNotFoundError: there is no such charge model.
     """
     model = Parameterizer(force_field, load_model).model  # a fault shows here, with its own words, not as a dead worker
+    collector = collect(force_field, smiles, n_workers, _parameterize_chunk, _start_worker, (force_field, load_model))
+    return collector.finish("builtin", describe_charges(force_field), model.sha256 if model else "", {})
+
+
+def collect(
+    force_field: ForceFieldFile,
+    smiles: typing.Sequence[str],
+    n_workers: int,
+    function: typing.Callable[[list[str]], list[MoleculeArrays | str]],
+    initializer: typing.Callable[..., None],
+    initargs: tuple,
+) -> "Collector":
+    """Lets processes parameterise chunks of molecules, and collects the result in the order of the SMILES.
+
+    Args:
+        force_field, smiles, n_workers: as :func:`parameterize`.
+        function: gives the molecules of some mapped SMILES, in their order; for each that fails, the reason.
+        initializer, initargs: called once in each worker.
+    """
     chunks = [list(smiles[i : i + CHUNK_SIZE]) for i in range(0, len(smiles), CHUNK_SIZE)]
-    collector = _Collector(force_field)
+    collector = Collector(force_field)
     results = run_in_processes(
-        _parameterize_chunk,
+        function,
         chunks,
         max(1, min(n_workers, len(chunks))),
         len(chunks),
         "parameterize",
         f" x {CHUNK_SIZE} molecules",
-        _start_worker,
-        (force_field, load_model),
+        initializer,
+        initargs,
     )
     for chunk, result in zip(chunks, results, strict=True):
         for text, molecule in zip(chunk, result, strict=True):
             collector.add(text, molecule)
-    return collector.finish(model.sha256 if model else "")
+    return collector
 
 
-class _Collector:
+class Collector:
     """Puts molecules together; charges that a model computed become rows of Electrostatics."""
 
     def __init__(self, force_field: ForceFieldFile):
@@ -228,7 +247,10 @@ class _Collector:
         tensors = (molecule.atomic_nums, molecule.formal_charges, molecule.bond_idxs, molecule.bond_orders)
         self.topologies[smiles] = TensorTopology(*map(torch.from_numpy, tensors), maps)
 
-    def finish(self, model_sha256: str) -> ParameterizedMolecules:
+    def finish(
+        self, engine: str, charge_model: str, charge_model_sha256: str, versions: dict[str, str]
+    ) -> ParameterizedMolecules:
+        """The record of all molecules; ``versions`` are those of programs that only this engine uses."""
         return ParameterizedMolecules(
             force_field=TensorForceField(tuple(self._complete(potential) for potential in self.potentials)),
             topologies=self.topologies,
@@ -237,14 +259,15 @@ class _Collector:
                 "force_field": self.force_field.name,
                 "force_field_sha256": self.force_field.sha256,
                 "offxml": self.force_field.text,
-                "charge_model": describe_charges(self.force_field),
-                "charge_model_sha256": model_sha256,
-                "engine": "builtin",
+                "charge_model": charge_model,
+                "charge_model_sha256": charge_model_sha256,
+                "engine": engine,
                 "versions": {
                     "python": platform.python_version(),
                     "rdkit": rdkit.__version__,
                     "torch": str(torch.__version__),
                     "numpy": numpy.__version__,
+                    **versions,
                 },
                 "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             },
