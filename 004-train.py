@@ -1,18 +1,19 @@
 r"""Fit the force field: one pass over the data, then every epoch is free.
 
 Reads   outputs/data-clustered/<source>/ and outputs/openff-2.1.0.pt
-Writes  outputs/statistics/                 what the pass found out, reused as long as data and parameters stay
-        outputs/runs/<timestamp>/           config, TensorBoard events, checkpoints, force-field.pt, force-field.offxml,
-                                            summary.json
+Writes  outputs/statistics/          what the pass found out, reused as long as data and parameters stay
+        outputs/runs/<timestamp>/    config.json, splits.json, TensorBoard events, checkpoints/, force-field.pt and
+                                     .offxml, optimum.offxml, parameters.csv, summary.json
 
-One machine, all processors:        python 004-train.py
-Several nodes, same on each:        torchrun --nnodes 2 --nproc-per-node 16 --rdzv-backend c10d \
-                                        --rdzv-endpoint HOST:PORT 004-train.py
-Watch it:                           tensorboard --logdir outputs/runs
+One machine, all processors:         python 004-train.py
+Several nodes, the same on each:     torchrun --nnodes 2 --nproc-per-node 16 --rdzv-backend c10d \
+                                         --rdzv-endpoint HOST:PORT 004-train.py
+Go on with an interrupted run:       python 004-train.py --resume outputs/runs/<timestamp>
+Watch it:                            tensorboard --logdir outputs/runs
 
-Time: the pass takes about 0.05 ms a conformer and processor, an epoch about a millisecond, whatever the size of the
-data. Edit the hyperparameters below and run again: only changes of the data, the parameters or the settings under
-"the pass" need a new pass.
+The pass takes about 0.05 ms a conformer and processor, an epoch about a millisecond and the exact solve about a second,
+whatever the size of the data. Edit the hyperparameters below and run again: only changes of the data, the parameters
+and the settings under "the pass" need a new pass.
 """
 
 import argparse
@@ -21,40 +22,62 @@ import math
 import pathlib
 import time
 
+import numpy
 import tqdm
 
 from common.accumulation import PassSettings, compute_statistics
+from common.fitting import fit_exact, fit_valence, try_prior_strengths
 from common.losses import Objective, build_objective
+from common.parameter_table import write_parameter_table
+from common.priors import build_prior
 from common.runs import (
+    Checkpoint,
     Log,
     compute_losses,
     create_run_folder,
-    describe_losses,
     describe_versions,
+    load_checkpoint,
+    save_checkpoint,
     save_force_field,
     write_json,
 )
+from common.shards import compute_fingerprint
+from common.splits import SPLITS
 from common.statistics import Statistics
 from common.tensors import ParameterizedMolecules, TensorForceField, load_parameters
 from common.trainable import Column, Trainable, build_trainable
-from common.training import iterate_adam
+from common.training import iterate_adam, minimise_lbfgs
+from common.uncertainty import compute_uncertainty
 from common.workers import format_peak_memory, run_stage
 
 # --- what is trained -------------------------------------------------------------------------------------------------
-# for each type its columns; scale: the optimiser sees value * scale; limits in kcal/mol, Angstrom and radian
+# Each type with its columns. scale: the optimiser sees value * scale; lower, upper: limits; prior: width of the
+# Gaussian prior (how far a value may well lie from its start). Units: kcal/mol, Angstrom, radian. Take a # away to
+# train more.
 PARAMETERS = {
-    "Bonds": {"k": Column(scale=1 / 100, lower=0.0), "length": Column(lower=0.0)},
-    "Angles": {"k": Column(scale=1 / 100, lower=0.0), "angle": Column(lower=0.0, upper=math.pi)},
-    "ProperTorsions": {"k": Column()},
+    "Bonds": {
+        "k": Column(scale=1 / 100, lower=0.0, prior=100.0),
+        "length": Column(lower=0.0, prior=0.05),
+    },
+    "Angles": {
+        "k": Column(scale=1 / 100, lower=0.0, prior=50.0),
+        "angle": Column(lower=0.0, upper=math.pi, prior=0.1),
+    },
+    "ProperTorsions": {"k": Column(prior=1.0)},
+    # "ImproperTorsions": {"k": Column(prior=2.0)},
+    # "vdW": {"epsilon": Column(scale=10.0, lower=0.0, prior=0.05), "sigma": Column(lower=0.5, upper=6.0, prior=0.1)},
 }
 INCLUDE: dict[str, list[str]] = {}  # by type, the only SMIRKS to train; types not named: all
 EXCLUDE: dict[str, list[str]] = {}  # by type, SMIRKS that keep their starting values
 
 # --- how -------------------------------------------------------------------------------------------------------------
-N_EPOCHS = 1000  # full-batch steps
+METHOD = "adam"  # "adam", "lbfgs", or "exact": the global optimum, by a solve
+N_EPOCHS = 1000  # full-batch steps of Adam; most iterations of L-BFGS
 LEARNING_RATE = 0.01  # of Adam with amsgrad, in units of the scaled values
 FORCE_WEIGHT = 1.0  # [Angstrom²] of the mean squared force error against the mean squared energy error
 SOURCE_WEIGHTS: dict[str, float] = {}  # weight of each entry of a source; sources not named: 1
+PRIOR_STRENGTH: float | str = 0.0  # [kcal²/mol²] times the sum of squares; "validation": the best on that split
+PRIOR_CENTRE = None  # .pt file with the force field that the priors draw towards; None: the starting one
 CHECKPOINT_INTERVAL = 100  # [epochs] between saved force fields
 
 # --- the pass: a change here needs a new one -------------------------------------------------------------------------
@@ -64,6 +87,8 @@ PASS = PassSettings(
     split_seed=0,  # another seed, another split
     energy_ceiling=None,  # [kcal/mol] above the lowest of an entry: such conformers are left out; None: all stay
     boltzmann_temperature=None,  # [K] weights conformers by exp(-ΔE/RT); None: all alike
+    with_vdw="vdW" in PARAMETERS,  # the statistics then hold every pair of vdW types
+    device="cpu",  # "cuda" where there is a GPU; use one process for each
 )
 N_PROCESSES = None  # None: one for each available processor where there is enough to do
 
@@ -83,8 +108,17 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--statistics", type=pathlib.Path, help="folder of statistics (default: 'statistics' beside the runs)"
     )
+    parser.add_argument("--method", choices=("adam", "lbfgs", "exact"), default=METHOD, help="default: %(default)s")
     parser.add_argument("--n-epochs", type=int, default=N_EPOCHS, help="default: %(default)s")
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="default: %(default)s")
+    parser.add_argument(
+        "--prior-strength",
+        type=lambda text: text if text == "validation" else float(text),
+        default=PRIOR_STRENGTH,
+        help="a number, or 'validation' (default: %(default)s)",
+    )
     parser.add_argument("--n-processes", type=int, default=N_PROCESSES, help="ranks of the pass (default: as needed)")
+    parser.add_argument("--resume", type=pathlib.Path, metavar="RUN", help="go on with an interrupted run")
     return parser.parse_args()
 
 
@@ -94,114 +128,223 @@ def describe_settings(arguments: argparse.Namespace) -> dict:
         "parameters": {t: {c: dataclasses.asdict(s) for c, s in cols.items()} for t, cols in PARAMETERS.items()},
         "include": INCLUDE,
         "exclude": EXCLUDE,
+        "method": arguments.method,
         "n_epochs": arguments.n_epochs,
-        "learning_rate": LEARNING_RATE,
+        "learning_rate": arguments.learning_rate,
         "force_weight": FORCE_WEIGHT,
         "source_weights": SOURCE_WEIGHTS,
+        "prior_strength": arguments.prior_strength,
+        "prior_centre": None if PRIOR_CENTRE is None else str(PRIOR_CENTRE),
         "pass": dataclasses.asdict(PASS),
         "data": str(arguments.data),
         "parameters_file": str(arguments.parameters),
-        "versions": describe_versions(),
     }
 
 
-def summarise_splits(
-    statistics: Statistics, objectives: dict[str, Objective], initial: TensorForceField, final: TensorForceField
-) -> dict:
-    """Counts and losses of every split, before and after."""
-    summary = {}
-    for split in ("train", "validation", "test"):
-        groups = [group for (_, name), group in statistics.groups.items() if name == split]
-        summary[split] = {
-            "n_entries": sum(group.n_entries for group in groups),
-            "n_molecules": statistics.n_molecules[split],
-            "n_conformers": sum(group.n_conformers for group in groups),
-        }
-        for name, force_field in (("initial", initial), ("final", final)):
-            if split in objectives:
-                losses = compute_losses(objectives[split], force_field)
-                summary[split] |= {f"{part}_{name}": losses[part] for part in ("loss_energy", "loss_forces")}
-    return summary
+def build_objectives(statistics: Statistics, molecules: ParameterizedMolecules, trainable: Trainable) -> dict:
+    """The loss on each split that has entries, with the prior, of strength 0, on the training split."""
+    objectives = {
+        split: objective
+        for split in SPLITS
+        if (objective := build_objective(statistics, split, FORCE_WEIGHT, SOURCE_WEIGHTS)) is not None
+    }
+    if "train" not in objectives:
+        raise ValueError("no training data is left: check SOURCE_WEIGHTS and the split fractions")
+    centre = molecules if PRIOR_CENTRE is None else load_parameters(PRIOR_CENTRE)
+    prior = build_prior(trainable, PARAMETERS, statistics.linearization, statistics.columns, centre.force_field)
+    return objectives | {"train": dataclasses.replace(objectives["train"], prior=prior)}
 
 
-def train(
+def choose_prior_strength(asked: float | str, objectives: dict[str, Objective], trainable: Trainable) -> float:
+    """The strength that was asked for, or the one with the smallest validation loss."""
+    if asked != "validation":
+        return asked
+    if "validation" not in objectives:
+        raise ValueError("PRIOR_STRENGTH = 'validation' needs validation data: raise validation_fraction")
+    choices = try_prior_strengths(objectives["train"], objectives["validation"], trainable, PARAMETERS)
+    best = min(choices, key=lambda choice: choice.loss_validation)
+    print("prior strength   training loss   validation loss")
+    for choice in choices:
+        mark = "  <- chosen" if choice is best else ""
+        print(f"{choice.strength:14.0e} {choice.loss_train:15.6g} {choice.loss_validation:17.6g}{mark}")
+    return best.strength
+
+
+def run_adam(
     folder: pathlib.Path,
+    arguments: argparse.Namespace,
     trainable: Trainable,
     objectives: dict[str, Objective],
     molecules: ParameterizedMolecules,
     comments: list[str],
-    n_epochs: int,
+    fingerprint: str,
 ) -> TensorForceField:
-    """Runs the epochs; logs them and saves the force field on the way."""
-    log = Log(folder)
-    objective = objectives["train"]
-    values = trainable.to_values(molecules.force_field)
-    bar = tqdm.tqdm(iterate_adam(objective, trainable, values, LEARNING_RATE, n_epochs), total=n_epochs, unit="epoch")
+    """Runs the epochs, from the last checkpoint on; logs them and saves the force field on the way."""
+    last = Checkpoint(0, trainable.to_values(molecules.force_field), None, fingerprint)
+    if arguments.resume:
+        last = load_checkpoint(folder, fingerprint)
+        print(f"going on after epoch {last.epoch}")
+    log = Log(folder, last.epoch)
+    if last.epoch == 0:
+        log.add_losses(0, objectives, trainable.to_force_field(last.values))
+    epochs = iterate_adam(
+        objectives["train"],
+        trainable,
+        last.values,
+        arguments.learning_rate,
+        arguments.n_epochs,
+        last.epoch,
+        last.optimizer_state,
+    )
+    bar = tqdm.tqdm(epochs, total=arguments.n_epochs, initial=last.epoch, unit="epoch")
     for epoch in bar:
+        last = Checkpoint(epoch.number, epoch.values, epoch.optimizer_state, fingerprint)
         force_field = trainable.to_force_field(epoch.values)
-        losses = describe_losses(epoch.loss_energy, epoch.loss_forces, FORCE_WEIGHT)
-        log.add_losses("train", losses, epoch.number - 1)  # of the values before this step
-        values = epoch.values
-        if "validation" in objectives:
-            log.add_losses("validation", compute_losses(objectives["validation"], force_field), epoch.number)
+        log.add_losses(epoch.number, objectives, force_field)
         if epoch.number % CHECKPOINT_INTERVAL == 0:
-            bar.set_postfix_str(f"loss {losses['loss']:.4g}")
+            bar.set_postfix_str(f"loss {epoch.loss:.4g}")
             path = folder / "checkpoints" / f"epoch-{epoch.number:06d}"
-            save_force_field(path, force_field, molecules, [*comments, f"after {epoch.number} epochs"])
-    final = trainable.to_force_field(values)
-    log.add_losses("train", compute_losses(objective, final), n_epochs)
+            lines = [*comments, f"after {epoch.number} epochs"]
+            save_force_field(path, force_field, molecules, lines, with_topologies=False)
+            save_checkpoint(folder, last)
     log.close()
-    return final
+    return trainable.to_force_field(last.values)
+
+
+def run_lbfgs(
+    arguments: argparse.Namespace, trainable: Trainable, objective: Objective, initial: TensorForceField
+) -> TensorForceField:
+    """L-BFGS on all trained values at once."""
+    minimum = minimise_lbfgs(
+        lambda values: objective.compute_loss(trainable.to_force_field(values)),
+        trainable.to_values(initial),
+        trainable.lower,
+        trainable.upper,
+        arguments.n_epochs,
+    )
+    word = "converged" if minimum.has_converged else "NOT converged"
+    print(f"L-BFGS {word} after {minimum.n_iterations} iterations: {minimum.message}")
+    return trainable.to_force_field(minimum.values)
+
+
+def run_exact(trainable: Trainable, objective: Objective, initial: TensorForceField) -> TensorForceField:
+    """The global optimum of the valence terms, with trained vdW a local one of these."""
+    fit = fit_exact(objective, trainable, PARAMETERS, initial)
+    print(f"exact: {fit.message}; its conditions hold to {fit.optimality:.1e}")
+    return fit.force_field
+
+
+def summarise(
+    statistics: Statistics, objectives: dict[str, Objective], fields: dict[str, TensorForceField], seconds: dict
+) -> dict:
+    """Counts and losses of every split, before and after, and the floor; see README.md."""
+    losses = {
+        name: {split: compute_losses(objective, force_field) for split, objective in objectives.items()}
+        for name, force_field in fields.items()
+    }
+    splits = {}
+    for split in SPLITS:
+        groups = [group for (_, name), group in statistics.groups.items() if name == split]
+        splits[split] = {
+            "n_entries": sum(group.n_entries for group in groups),
+            "n_molecules": statistics.n_molecules[split],
+            "n_conformers": sum(group.n_conformers for group in groups),
+        }
+        for name in fields if split in objectives else ():
+            for part in ("loss_energy", "loss_forces"):
+                splits[split][f"{part}_{name}"] = losses[name][split][part]
+    train = {name: losses[name]["train"]["loss"] for name in fields}
+    return {
+        "loss_initial": train["initial"],
+        "loss_final": train["final"],
+        "loss_optimum": train["optimum"],
+        "excess_over_optimum": train["final"] / train["optimum"] - 1.0 if train["optimum"] > 0.0 else 0.0,
+        "objective_final": objectives["train"].compute_loss(fields["final"]).item(),
+        "prior_strength": objectives["train"].prior_strength,
+        "splits": splits,
+        "statistics": statistics.fingerprint,
+        "statistics_reused": statistics.is_reused,
+        "n_ranks": statistics.n_ranks,
+        "seconds_pass": 0.0 if statistics.is_reused else statistics.seconds,
+        **seconds,
+    }
+
+
+def report_parameters(
+    folder: pathlib.Path,
+    statistics: Statistics,
+    objective: Objective,
+    trainable: Trainable,
+    final: TensorForceField,
+    molecules: ParameterizedMolecules,
+) -> None:
+    """Writes parameters.csv and says how many values the data do not determine."""
+    widths = numpy.array(
+        [PARAMETERS[type_][name].prior or math.nan for type_, _, name in trainable.names], dtype=numpy.float64
+    )
+    uncertainty = compute_uncertainty(statistics, objective, trainable, final, widths, SOURCE_WEIGHTS)
+    path = folder / "parameters.csv"
+    write_parameter_table(path, trainable, final, statistics, molecules, widths, uncertainty)
+    n_open = int((~uncertainty.is_determined).sum())
+    print(f"{n_open} of {len(trainable.names)} trained values are not determined by the data, see {path}")
 
 
 def main() -> None:
     arguments = parse_arguments()
-    statistics_folder = arguments.statistics or arguments.output.parent / "statistics"
-    statistics = compute_statistics(
-        arguments.data, arguments.parameters, statistics_folder, PASS, arguments.n_processes
-    )
+    cache = arguments.statistics or arguments.output.parent / "statistics"
+    statistics = compute_statistics(arguments.data, arguments.parameters, cache, PASS, arguments.n_processes)
     if statistics is None:
         return  # under torchrun, rank 0 goes on alone: what is left is a matter of seconds
-    molecules = load_parameters(arguments.parameters)
     if statistics.is_reused:
-        print(f"statistics: reused {statistics_folder / statistics.fingerprint}.pt, no pass over the data")
+        print(f"statistics: reused {cache / statistics.fingerprint}.pt, no pass over the data")
     else:
         print(f"statistics: one pass over the data in {statistics.seconds:.1f} s on {statistics.n_ranks} ranks")
-    objectives = {
-        split: objective
-        for split in ("train", "validation", "test")
-        if (objective := build_objective(statistics, split, FORCE_WEIGHT, SOURCE_WEIGHTS)) is not None
-    }
+    molecules = load_parameters(arguments.parameters)
     trainable = build_trainable(molecules.force_field, PARAMETERS, INCLUDE, EXCLUDE)
-    print(f"training {len(trainable.names)} values; φ has {len(statistics.columns)} columns that the data exercise")
+    objectives = build_objectives(statistics, molecules, trainable)
+    strength = choose_prior_strength(arguments.prior_strength, objectives, trainable)
+    objectives["train"] = dataclasses.replace(objectives["train"], prior_strength=strength)
+    print(f"training {len(trainable.names)} values; the data exercise {len(statistics.columns)} columns of φ")
 
-    folder = create_run_folder(arguments.output)
+    folder = arguments.resume or create_run_folder(arguments.output)
     settings = describe_settings(arguments)
-    write_json(folder / "config.json", settings)
+    fingerprint = compute_fingerprint([statistics.fingerprint, settings])
+    write_json(folder / "config.json", {**settings, "versions": describe_versions()})
     write_json(folder / "splits.json", statistics.splits)
     comments = [
-        f"fitted by 004-train.py, run {folder.name}",
+        f"fitted by 004-train.py, run {folder.name}, method {arguments.method}",
         f"from {molecules.provenance['force_field']} (SHA-256 {molecules.provenance['force_field_sha256']})",
         f"to quantum energies and forces in {arguments.data}, statistics {statistics.fingerprint}",
     ]
     initial = trainable.to_force_field(trainable.to_values(molecules.force_field))
     start = time.perf_counter()
-    final = train(folder, trainable, objectives, molecules, comments, arguments.n_epochs)
-    seconds = time.perf_counter() - start
+    if arguments.method == "adam":
+        final = run_adam(folder, arguments, trainable, objectives, molecules, comments, fingerprint)
+    else:
+        log = Log(folder)
+        log.add_losses(0, objectives, initial)
+        if arguments.method == "exact":
+            final = run_exact(trainable, objectives["train"], initial)
+        else:
+            final = run_lbfgs(arguments, trainable, objectives["train"], initial)
+        log.add_losses(1, objectives, final)
+        log.close()
+    seconds = {"seconds_epochs": time.perf_counter() - start}
 
+    start = time.perf_counter()
+    floor = fit_valence(dataclasses.replace(objectives["train"], prior_strength=0.0), trainable, PARAMETERS, final)
+    seconds["seconds_optimum"] = time.perf_counter() - start
     save_force_field(folder / "force-field", final, molecules, comments)
-    summary = {
-        "loss_initial": compute_losses(objectives["train"], initial)["loss"],
-        "loss_final": compute_losses(objectives["train"], final)["loss"],
-        "splits": summarise_splits(statistics, objectives, initial, final),
-        "seconds_pass": 0.0 if statistics.is_reused else statistics.seconds,
-        "seconds_epochs": seconds,
-        "statistics": statistics.fingerprint,
-        "statistics_reused": statistics.is_reused,
-        "n_ranks": statistics.n_ranks,
-    }
+    lines = [*comments, "the global optimum of the training loss without priors: a floor, not a force field to use"]
+    save_force_field(folder / "optimum", floor.force_field, molecules, lines, with_topologies=False)
+    report_parameters(folder, statistics, objectives["train"], trainable, final, molecules)
+    fields = {"initial": initial, "final": final, "optimum": floor.force_field}
+    summary = summarise(statistics, objectives, fields, seconds)
     write_json(folder / "summary.json", summary)
-    print(f"loss {summary['loss_initial']:.6g} -> {summary['loss_final']:.6g} in {seconds:.1f} s")
+    print(
+        f"loss {summary['loss_initial']:.6g} -> {summary['loss_final']:.6g} in {summary['seconds_epochs']:.1f} s; "
+        f"{summary['excess_over_optimum']:.2%} above the optimum {summary['loss_optimum']:.6g}"
+    )
     print(f"wrote {folder}/force-field.offxml; peak memory {format_peak_memory()}")
     print(f"next: python 005-analyze.py {folder}")
 

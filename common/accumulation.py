@@ -32,8 +32,11 @@ from common.tensors import ParameterizedMolecules, TensorTopology, load_paramete
 from common.units import GAS_CONSTANT
 from common.workers import count_available_cpus
 
-FORMAT = 2
+FORMAT = 3
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""
+
+MATRICES = ("energy", "forces", "energy_noise", "forces_noise")
+"""The matrices of ``GroupStatistics``."""
 
 N_SHARDS = 64
 """Into about how many pieces of equal work the pass is cut, whatever the number of ranks."""
@@ -329,36 +332,43 @@ def _compute_shard(plan: _Plan, rows: list[_Row], molecules: ParameterizedMolecu
             n_conformers += entry.n_confs
             yield WeightedEntry(entry, places[row.smiles], weights)
 
-    energy = torch.zeros((len(touched) + 1,) * 2, dtype=torch.float64, device=device)
-    forces = torch.zeros_like(energy)
+    sums = {name: torch.zeros((len(touched) + 1,) * 2, dtype=torch.float64, device=device) for name in MATRICES}
+    sum_squared_weights = 0.0
     phi = linearization.compute(molecules.force_field)
     for grams in compute_entry_grams(iterate_entries(), interactions, phi, device, plan.settings.chunk_bytes):
         place = torch.from_numpy(numpy.append(numpy.searchsorted(touched, grams.columns), len(touched))).to(device)
-        energy[place[:, None], place] += grams.energy
-        forces[place[:, None], place] += grams.forces
+        squared_weights = float((grams.source.weights**2).sum())
+        sum_squared_weights += squared_weights
+        for name, matrix in (
+            ("energy", grams.energy),
+            ("forces", grams.forces),
+            # all conformers of an entry count alike, or nearly so: squaring the weights is scaling the sum
+            ("energy_noise", grams.energy * squared_weights),
+            ("forces_noise", grams.forces * (squared_weights / (3 * grams.source.entry.n_atoms))),
+        ):
+            sums[name][place[:, None], place] += matrix
     return {
         "columns": torch.from_numpy(touched),
-        "energy": energy.cpu(),
-        "forces": forces.cpu(),
+        **{name: matrix.cpu() for name, matrix in sums.items()},
         "counts": torch.tensor([len(rows), n_conformers]),
+        "sum_squared_weights": torch.tensor(sum_squared_weights, dtype=torch.float64),
     }
 
 
 def _reduce_group(ranks: Ranks, plan: _Plan, mine: list[int], group: tuple[str, str]) -> dict[str, torch.Tensor]:
     """Adds up one group over the shards of this rank, then over all ranks."""
     n_used = len(plan.columns)
-    total = {
-        "energy": torch.zeros((n_used + 1,) * 2, dtype=torch.float64),
-        "forces": torch.zeros((n_used + 1,) * 2, dtype=torch.float64),
-        "counts": torch.zeros(2, dtype=torch.int64),
-    }
+    total = {name: torch.zeros((n_used + 1,) * 2, dtype=torch.float64) for name in MATRICES}
+    total["counts"] = torch.zeros(2, dtype=torch.int64)
+    total["sum_squared_weights"] = torch.zeros((), dtype=torch.float64)
     for i in mine:
         if plan.get_group(i) == group:
             shard = load_tensors(plan.get_shard_path(i))
             place = torch.cat([torch.searchsorted(plan.columns, shard["columns"]), torch.tensor([n_used])])
-            for name in ("energy", "forces"):
+            for name in MATRICES:
                 total[name][place[:, None], place] += shard[name]
-            total["counts"] += shard["counts"]
+            for name in ("counts", "sum_squared_weights"):
+                total[name] += shard[name]
     return {name: ranks.sum_in_place(tensor) for name, tensor in total.items()}
 
 
@@ -383,8 +393,8 @@ def _describe_pass(
                 n_entries=int(sums["counts"][0]),
                 n_molecules=len(keys[name]),
                 n_conformers=int(sums["counts"][1]),
-                energy=sums["energy"],
-                forces=sums["forces"],
+                sum_squared_weights=sums["sum_squared_weights"].item(),
+                **{matrix: sums[matrix] for matrix in MATRICES},
             )
             for name, sums in groups.items()
         },

@@ -31,20 +31,6 @@ CHUNK_BYTES = 16_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class EntryGrams:
-    """What one entry contributes.
-
-    Attributes:
-        columns: the columns of φ that its features are, ``shape=(n,)``.
-        energy, forces: Gram matrices of the features and, last, the residual, ``shape=(n + 1, n + 1)``.
-    """
-
-    columns: numpy.ndarray
-    energy: torch.Tensor
-    forces: torch.Tensor
-
-
-@dataclasses.dataclass(frozen=True)
 class WeightedEntry:
     """An entry to accumulate: its molecule among those of ``Interactions``, and the weight of each conformer.
 
@@ -54,6 +40,22 @@ class WeightedEntry:
     entry: Entry
     molecule_idx: int
     weights: numpy.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class EntryGrams:
+    """What one entry contributes.
+
+    Attributes:
+        source: the entry.
+        columns: the columns of φ that its features are, ``shape=(n,)``.
+        energy, forces: Gram matrices of the features and, last, the residual, ``shape=(n + 1, n + 1)``.
+    """
+
+    source: WeightedEntry
+    columns: numpy.ndarray
+    energy: torch.Tensor
+    forces: torch.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +108,9 @@ def compute_entry_grams(
             energy_rows.append(energy)
             forces_gram = forces_gram + gram
             if part.is_last:
-                yield EntryGrams(columns, _finish_energy(torch.cat(energy_rows, dim=1), weights), forces_gram)
+                yield EntryGrams(
+                    part.source, columns, _finish_energy(torch.cat(energy_rows, dim=1), weights), forces_gram
+                )
                 energy_rows, forces_gram = [], 0.0
 
 
@@ -202,7 +206,7 @@ class _Chunk:
         du_dq: torch.Tensor,
         dq_dx: tuple[torch.Tensor, ...],
     ) -> None:
-        """Adds interactions to one column each: energies ``(n,)``, gradients ``du_dq * dq_dx`` of ``(3, n)`` an atom."""
+        """Adds interactions to one column each: energies ``(n,)``, gradients ``du_dq * dq_dx``, ``(3, n)`` each."""
         self.energy.scatter_add_(0, self.energy_base[frames] + column * self.energy_stride[frames], energy)
         base = self.gradient_base[frames] + column * self.gradient_stride[frames]
         for k, dq in enumerate(dq_dx):

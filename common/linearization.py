@@ -71,6 +71,10 @@ class Linearization:
             for _ in range(COLUMNS_PER_ROW[type_])
         ]
 
+    def get_column(self, type_: str, row: int) -> int:
+        """The (first) column of φ that a row of parameters, for vdW a pair, has."""
+        return self.starts[type_] + COLUMNS_PER_ROW[type_] * row
+
     def compute(self, force_field: TensorForceField) -> torch.Tensor:
         """φ of a force field that has the rows of the reference, ``shape=(n_columns,)``; differentiable."""
         parts = [self._compute_valence(force_field, type_) for type_ in VALENCE_TYPES if self._count_rows(type_)]

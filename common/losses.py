@@ -1,7 +1,8 @@
 """The loss of a fit as a quadratic form, read off the statistics.
 
-L = (1/N) Σ_i [ Σ_c w_c (ΔE - ΔE_ref)² + w_F Σ_c w_c |F - F_ref|² / (3 m_i) ] over the N entries of a split, with conformer
-weights w_c that add up to 1 in each entry (1/n_i by default) and energies relative to the entry's weighted mean.
+L = (1/N) Σ_i [ Σ_c w_c (ΔE - ΔE_ref)² + w_F Σ_c w_c |F - F_ref|² / (3 m_i) ] over the N entries of a split, with
+conformer weights w_c that add up to 1 in each entry (1/n_i by default) and energies relative to the entry's weighted
+mean; priors come on top.
 """
 
 import dataclasses
@@ -10,38 +11,10 @@ import typing
 import torch
 
 from common.linearization import Linearization
+from common.priors import Prior
+from common.quadratic import QuadraticForm
 from common.statistics import Statistics
 from common.tensors import TensorForceField
-
-
-@dataclasses.dataclass(frozen=True)
-class QuadraticForm:
-    """f(δ) = δᵀGδ - 2hᵀδ + c, a mean of squared residuals at φ = φ̄ + δ.
-
-    Attributes:
-        matrix: ``[[G, h], [hᵀ, c]]``, ``shape=(n_used + 1, n_used + 1)``.
-    """
-
-    matrix: torch.Tensor
-
-    @property
-    def curvature(self) -> torch.Tensor:
-        """G, ``shape=(n_used, n_used)``: half the second derivative."""
-        return self.matrix[:-1, :-1]
-
-    @property
-    def slope(self) -> torch.Tensor:
-        """h, ``shape=(n_used,)``: minus half the gradient at δ = 0."""
-        return self.matrix[:-1, -1]
-
-    @property
-    def constant(self) -> torch.Tensor:
-        """c, a scalar: the value at δ = 0."""
-        return self.matrix[-1, -1]
-
-    def evaluate(self, delta: torch.Tensor) -> torch.Tensor:
-        """The value at ``delta``, ``shape=(n_used,)``; differentiable."""
-        return delta @ (self.curvature @ delta) - 2.0 * (self.slope @ delta) + self.constant
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +26,7 @@ class Objective:
         phi_reference: φ̄ on the used columns, ``shape=(n_used,)``.
         energy, forces: the two parts; [kcal²/mol²] and [kcal²/mol²/Angstrom²].
         force_weight: w_F [Angstrom²].
+        prior: what is added to the loss, times ``prior_strength`` [kcal²/mol²]; None for nothing.
     """
 
     linearization: Linearization
@@ -61,6 +35,8 @@ class Objective:
     energy: QuadraticForm
     forces: QuadraticForm
     force_weight: float
+    prior: Prior | None = None
+    prior_strength: float = 0.0
 
     def compute_delta(self, force_field: TensorForceField) -> torch.Tensor:
         """δ = φ - φ̄ of a force field on the used columns; differentiable."""
@@ -71,13 +47,20 @@ class Objective:
         delta = self.compute_delta(force_field)
         return self.energy.evaluate(delta), self.forces.evaluate(delta)
 
-    def combine(self, parts: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        """The loss that its two parts make."""
-        return parts[0] + self.force_weight * parts[1]
+    def compute_loss(self, force_field: TensorForceField) -> torch.Tensor:
+        """What a fit minimises: both parts and the prior; differentiable."""
+        delta = self.compute_delta(force_field)
+        loss = self.energy.evaluate(delta) + self.force_weight * self.forces.evaluate(delta)
+        if self.prior is not None and self.prior_strength > 0.0:
+            loss = loss + self.prior_strength * self.prior.evaluate(delta, force_field)
+        return loss
 
     def combine_forms(self) -> QuadraticForm:
-        """The whole loss as one quadratic form."""
-        return QuadraticForm(self.energy.matrix + self.force_weight * self.forces.matrix)
+        """The loss as one quadratic form in δ, with the prior of the valence terms."""
+        matrix = self.energy.matrix + self.force_weight * self.forces.matrix
+        if self.prior is not None and self.prior_strength > 0.0:
+            matrix = matrix + self.prior_strength * self.prior.valence.matrix
+        return QuadraticForm(matrix)
 
 
 def build_objective(

@@ -12,10 +12,11 @@ import typing
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from common.files import replace_atomically
+from common.losses import Objective
 from common.offxml_write import write_offxml
+from common.statistics import load_tensors
 from common.tensors import ParameterizedMolecules, TensorForceField, save_parameters
 
 PACKAGES = ("torch", "numpy", "scipy", "rdkit", "datasets", "pyarrow", "openff-nagl-models", "clarabel")
@@ -82,62 +83,102 @@ def write_json(path: str | os.PathLike, value: typing.Any) -> None:
 
 
 def save_force_field(
-    path: pathlib.Path, force_field: TensorForceField, start: ParameterizedMolecules, comments: typing.Sequence[str]
+    path: pathlib.Path,
+    force_field: TensorForceField,
+    start: ParameterizedMolecules,
+    comments: typing.Sequence[str],
+    with_topologies: bool = True,
 ) -> None:
     """Writes ``path`` + ".pt" and ".offxml".
 
-    The ``.pt`` is of the kind that stage 002 writes, with the same topologies, so that it may be used in its place.
+    The ``.pt`` is of the kind that stage 002 writes, so that with its topologies it may be used in its place.
 
     Args:
         path: without suffix.
         force_field: the fitted values.
         start: what the fit started from.
         comments: lines for the head of the OFFXML file.
+        with_topologies: whether the ``.pt`` holds the molecules too, or the force field alone.
     """
-    provenance = {**start.provenance, "fitted": list(comments)}
-    save_parameters(
-        path.with_name(path.name + ".pt"),
-        dataclasses.replace(start, force_field=force_field, provenance=provenance),
+    molecules = dataclasses.replace(
+        start, force_field=force_field, provenance={**start.provenance, "fitted": list(comments)}
     )
+    if not with_topologies:
+        molecules = dataclasses.replace(molecules, topologies={}, failures={})
+    save_parameters(path.with_name(path.name + ".pt"), molecules)
     write_offxml(start.provenance["offxml"], force_field, path.with_name(path.name + ".offxml"), comments)
+
+
+class Checkpoint(typing.NamedTuple):
+    """Where an interrupted fit goes on.
+
+    Attributes:
+        epoch: the last one that is done.
+        values: the trained values after it, ``shape=(n_values,)``.
+        optimizer_state: of the optimiser.
+        settings: a fingerprint of everything that determines the trajectory.
+    """
+
+    epoch: int
+    values: torch.Tensor
+    optimizer_state: dict[str, typing.Any]
+    settings: str
+
+
+def save_checkpoint(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
+    """Writes the checkpoint of a run, in place of the one before."""
+    with replace_atomically(folder / "checkpoints" / "last.pt") as beside:
+        torch.save(checkpoint._asdict(), beside)
+
+
+def load_checkpoint(folder: pathlib.Path, settings: str) -> Checkpoint:
+    """Reads the checkpoint of an interrupted run.
+
+    Args:
+        folder: of the run.
+        settings: the fingerprint of what is asked for now.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint.
+        ValueError: it is damaged, or belongs to other settings or data.
+    """
+    path = folder / "checkpoints" / "last.pt"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; the run ended before its first checkpoint, start it anew")
+    plain = load_tensors(path)
+    if plain is None:
+        raise ValueError(f"{path}: damaged; start the run anew")
+    checkpoint = Checkpoint(**plain)
+    if checkpoint.settings != settings:
+        raise ValueError(f"{folder}: was made with other data, parameters or hyperparameters; start a new run instead")
+    return checkpoint
 
 
 class Log:
     """Scalars for TensorBoard, in the run folder."""
 
-    def __init__(self, folder: pathlib.Path):
-        self.writer = SummaryWriter(str(folder))
+    def __init__(self, folder: pathlib.Path, start_epoch: int = 0):
+        """Opens a new events file; those of an interrupted run count up to ``start_epoch``."""
+        self.writer = SummaryWriter(str(folder), purge_step=start_epoch + 1 if start_epoch else None)
 
-    def add_losses(self, split: str, losses: typing.Mapping[str, float], epoch: int) -> None:
-        """Writes ``losses`` under ``<name>/<split>``, so that the curves of the splits share a plot."""
-        for name, value in losses.items():
-            self.writer.add_scalar(f"{name}/{split}", value, epoch)
-
-    def add_hyperparameters(self, settings: typing.Mapping[str, typing.Any], metrics: dict[str, float]) -> None:
-        """Fills the hparams tab."""
-        plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
-        for summary in hparams(plain, metrics):
-            self.writer.file_writer.add_summary(summary)
-        for name, value in metrics.items():
-            self.writer.add_scalar(name, value, 0)
+    def add_losses(self, epoch: int, objectives: typing.Mapping[str, Objective], force_field: TensorForceField) -> None:
+        """Writes the losses of each split under ``<name>/<split>``, so that the curves of the splits share a plot."""
+        for split, objective in objectives.items():
+            for name, value in compute_losses(objective, force_field).items():
+                self.writer.add_scalar(f"{name}/{split}", value, epoch)
 
     def close(self) -> None:
         self.writer.close()
 
 
-def describe_losses(loss_energy: float, loss_forces: float, force_weight: float) -> dict[str, float]:
-    """The figures that are logged: loss [kcal²/mol²], its parts, and their roots [kcal/mol], [kcal/mol/Angstrom]."""
+def compute_losses(objective: Objective, force_field: TensorForceField) -> dict[str, float]:
+    """The loss [kcal²/mol²] without priors, its parts, and their roots [kcal/mol], [kcal/mol/Angstrom]."""
+    with torch.no_grad():
+        loss_energy, loss_forces = (part.item() for part in objective.compute_parts(force_field))
     return {
-        "loss": loss_energy + force_weight * loss_forces,
+        "loss": loss_energy + objective.force_weight * loss_forces,
         "loss_energy": loss_energy,
         "loss_forces": loss_forces,
         "rmse_energy": max(loss_energy, 0.0) ** 0.5,
         "rmse_forces": max(loss_forces, 0.0) ** 0.5,
     }
-
-
-def compute_losses(objective: typing.Any, force_field: TensorForceField) -> dict[str, float]:
-    """:func:`describe_losses` of a force field on one split."""
-    with torch.no_grad():
-        loss_energy, loss_forces = objective.compute_parts(force_field)
-    return describe_losses(loss_energy.item(), loss_forces.item(), objective.force_weight)

@@ -26,6 +26,10 @@ class GroupStatistics:
         n_entries, n_molecules, n_conformers: how many; molecules are counted by connectivity.
         energy, forces: sums of the entries' Gram matrices over the used columns of φ and the residual,
             ``shape=(n_used + 1, n_used + 1)``.
+        energy_noise, forces_noise: the same sums with the weight of every residual squared: the covariance of the
+            slope of the loss where residuals have independent errors of unit variance.
+        sum_squared_weights: Σ_i Σ_c w_c² over the entries; the number of entries over that of conformers in each,
+            where conformers have equal weights.
     """
 
     n_entries: int
@@ -33,6 +37,9 @@ class GroupStatistics:
     n_conformers: int
     energy: torch.Tensor
     forces: torch.Tensor
+    energy_noise: torch.Tensor
+    forces_noise: torch.Tensor
+    sum_squared_weights: float
 
 
 @dataclasses.dataclass(frozen=True)

@@ -237,7 +237,7 @@ def _share_storage(plain: typing.Any) -> typing.Any:
 
 
 def save_parameters(path: str | os.PathLike, molecules: ParameterizedMolecules) -> None:
-    """Writes a ``.pt`` file of plain dicts, lists, strings and tensors; nothing stands at ``path`` until it is whole."""
+    """Writes a ``.pt`` file of plain dicts, lists, strings and tensors; nothing is at ``path`` until it is whole."""
     plain = {
         "format": FORMAT,
         "force_field": {"potentials": [_potential_to_plain(p) for p in molecules.force_field.potentials]},

@@ -15,11 +15,14 @@ class Column:
     Attributes:
         scale: the optimiser sees value * scale, so that all parameters have similar magnitudes.
         lower, upper: limits of the value, in the column's unit; None for no limit.
+        prior: width of the Gaussian prior, in the column's unit: how far the value may well lie from its centre; None
+            for no prior.
     """
 
     scale: float = 1.0
     lower: float | None = None
     upper: float | None = None
+    prior: float | None = None
 
 
 ColumnSettings = typing.Mapping[str, typing.Mapping[str, Column]]

@@ -1,0 +1,244 @@
+"""The global optimum of the valence parameters: a convex quadratic programme in φ.
+
+Minimise δᵀGδ - 2hᵀδ subject to the limits of the parameters, which are linear in φ = (a, b, k):
+
+    lower ≤ k ≤ upper,     (lower - q̄) a ≤ b ≤ (upper - q̄) a   for the minimum q0 = q̄ + b / a of a bond or angle.
+
+The interior-point solver Clarabel (Goulart and Chen 2024) finds which limits hold; given these the optimum is a system
+of linear equations, which is solved to the last digits of float64. Where the data say nothing (flat directions of G) a
+vanishing prior, RIDGE, decides: of all optima the one nearest to the starting values is taken.
+"""
+
+import dataclasses
+
+import clarabel
+import numpy
+import scipy.linalg
+import scipy.sparse
+import torch
+
+from common.linearization import MINIMUM_COLUMNS, Linearization
+from common.quadratic import QuadraticForm
+from common.tensors import TensorForceField
+from common.trainable import ColumnSettings, Trainable
+
+RIDGE = 1e-10
+"""Of the vanishing prior; the curvature of the data along each column is scaled to 1. Far above rounding."""
+
+MAX_ACTIVE_SET_STEPS = 50
+"""The solver's guess of the active limits is right or nearly so: a few steps mend it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ValenceProblem:
+    """Which columns of φ vary, and the limits on them.
+
+    Attributes:
+        variables: ``shape=(n,)`` the used columns that vary; the others stay where they are.
+        limits: ``shape=(m, n_used)``, and
+        bounds: ``shape=(m,)``: the limits are ``limits @ delta <= bounds``.
+    """
+
+    variables: numpy.ndarray
+    limits: numpy.ndarray
+    bounds: numpy.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class ExactSolution:
+    """The optimum.
+
+    Attributes:
+        delta: φ - φ̄ on the used columns, ``shape=(n_used,)``.
+        value: of the quadratic form there.
+        active: ``shape=(m,)`` True for each limit that holds with equality.
+        multipliers: ``shape=(m,)`` Lagrange multipliers of the limits, at least 0.
+        residual: the largest violation of the optimality conditions (stationarity, limits, signs), relative to the
+            largest term of each.
+    """
+
+    delta: torch.Tensor
+    value: float
+    active: numpy.ndarray
+    multipliers: numpy.ndarray
+    residual: float
+
+
+def build_valence_problem(
+    trainable: Trainable,
+    columns: ColumnSettings,
+    linearization: Linearization,
+    used_columns: torch.Tensor,
+) -> ValenceProblem:
+    """Translates the trained valence columns and their limits into φ.
+
+    A bond or angle whose length or angle is fixed keeps b = 0, one whose k is fixed keeps a.
+    """
+    place = {column: i for i, column in enumerate(used_columns.tolist())}
+    phi = linearization.compute(linearization.reference)[used_columns].numpy()
+    variables: list[int] = []
+    limits: list[numpy.ndarray] = []
+    bounds: list[float] = []
+    for type_, row, name in trainable.names:
+        first = place.get(linearization.get_column(type_, row)) if type_ != "vdW" else None
+        if first is None:
+            continue
+        settings = columns[type_][name]
+        is_minimum = name == MINIMUM_COLUMNS.get(type_)
+        variables.append(first + 1 if is_minimum else first)
+        for value, sign in ((settings.lower, -1.0), (settings.upper, 1.0)):
+            if value is None:
+                continue
+            limit = numpy.zeros(len(phi))
+            if is_minimum:  # sign * (b - (value - q̄) a) <= 0, with a = φ̄_a + δ_a and b = δ_b
+                shift = value - float(linearization.reference.potentials_by_type[type_].column(name)[row])
+                limit[first + 1], limit[first] = sign, -sign * shift
+                bounds.append(sign * shift * phi[first])
+            else:  # sign * k <= sign * value
+                limit[first] = sign
+                bounds.append(sign * (value - phi[first]))
+            limits.append(limit)
+    return ValenceProblem(
+        numpy.array(sorted(variables), dtype=numpy.int64),
+        numpy.array(limits).reshape(-1, len(phi)),
+        numpy.array(bounds),
+    )
+
+
+def solve_valence(form: QuadraticForm, problem: ValenceProblem, start: torch.Tensor | None = None) -> ExactSolution:
+    """The optimum of the varying columns, the others fixed.
+
+    Args:
+        form: the loss in δ, priors included.
+        problem: what varies, and within which limits.
+        start: values of the fixed columns of δ, ``shape=(n_used,)``; zero by default.
+
+    Raises:
+        ValueError: the programme cannot be solved: its numbers are not finite, or the limits contradict each other.
+    """
+    variables = problem.variables
+    fixed = torch.zeros(len(form.slope), dtype=torch.float64) if start is None else start.detach().clone()
+    fixed[torch.from_numpy(variables)] = 0.0
+    curvature = form.curvature.numpy()[numpy.ix_(variables, variables)]
+    slope = (form.slope - form.curvature @ fixed).numpy()[variables]
+    limits = problem.limits[:, variables]
+    bounds = problem.bounds - problem.limits @ fixed.numpy()
+    if not (numpy.isfinite(curvature).all() and numpy.isfinite(slope).all()):
+        raise ValueError("the statistics are not finite; check the data (001 counts conformers that cannot be used)")
+
+    # scale every variable to curvature 1; what the data do not touch stays at its start
+    diagonal = numpy.diag(curvature)
+    scale = 1.0 / numpy.sqrt(numpy.where(diagonal > 0.0, diagonal, 1.0))
+    curvature = curvature * scale[:, None] * scale + RIDGE * numpy.eye(len(variables))
+    slope, limits = slope * scale, limits * scale
+    norms = numpy.linalg.norm(limits, axis=1)
+    keep = norms > 0.0
+    x, multipliers = _solve(curvature, slope, limits[keep] / norms[keep, None], bounds[keep] / norms[keep])
+
+    delta = fixed.clone()
+    delta[torch.from_numpy(variables)] = torch.from_numpy(x * scale)
+    all_multipliers = numpy.zeros(len(bounds))
+    all_multipliers[keep] = multipliers / norms[keep]
+    residual = _compute_residual(curvature, slope, limits, bounds, x, all_multipliers)
+    return ExactSolution(delta, form.evaluate(delta).item(), all_multipliers > 0.0, all_multipliers, residual)
+
+
+def _solve(
+    curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Minimum of xᵀGx/2 - hᵀx within ``limits @ x <= bounds`` (rows of unit length), and the multipliers."""
+    active = numpy.zeros(len(bounds), dtype=bool)
+    x, multipliers = _solve_active(curvature, slope, limits, bounds, active)
+    tolerance = 1e-12 * (1.0 + numpy.abs(bounds))
+    if numpy.all(limits @ x <= bounds + tolerance):
+        return x, multipliers
+    guess, guess_multipliers = _solve_interior(curvature, slope, limits, bounds)
+    active = guess_multipliers > bounds - limits @ guess
+    for _ in range(MAX_ACTIVE_SET_STEPS):
+        x, multipliers = _solve_active(curvature, slope, limits, bounds, active)
+        wrong = (multipliers < 0.0) | (~active & (limits @ x > bounds + tolerance))
+        if not wrong.any():
+            return x, multipliers
+        active = active ^ wrong
+    return guess, numpy.maximum(guess_multipliers, 0.0)
+
+
+def _solve_active(
+    curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray, active: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """The optimum with some limits as equations, by the Schur complement of a Cholesky factorisation."""
+    factor = scipy.linalg.cho_factor(curvature, lower=True)
+    free = scipy.linalg.cho_solve(factor, slope)
+    free += scipy.linalg.cho_solve(factor, slope - curvature @ free)  # one refinement: flat directions cost digits
+    multipliers = numpy.zeros(len(bounds))
+    if not active.any():
+        return free, multipliers
+    rows = limits[active]
+    spread = scipy.linalg.cho_solve(factor, rows.T)
+    multipliers[active] = numpy.linalg.lstsq(rows @ spread, rows @ free - bounds[active], rcond=None)[0]
+    return free - spread @ multipliers[active], multipliers
+
+
+def _solve_interior(
+    curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
+    solver = clarabel.DefaultSolver(
+        scipy.sparse.csc_matrix(numpy.triu(curvature)),
+        -slope,
+        scipy.sparse.csc_matrix(limits),
+        bounds,
+        [clarabel.NonnegativeConeT(len(bounds))],
+        settings,
+    )
+    solution = solver.solve()
+    if solution.status not in (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved):
+        raise ValueError(f"the quadratic programme was not solved ({solution.status}); check the limits in PARAMETERS")
+    return numpy.array(solution.x), numpy.array(solution.z)
+
+
+def _compute_residual(
+    curvature: numpy.ndarray,
+    slope: numpy.ndarray,
+    limits: numpy.ndarray,
+    bounds: numpy.ndarray,
+    x: numpy.ndarray,
+    multipliers: numpy.ndarray,
+) -> float:
+    """The largest relative violation of the Karush-Kuhn-Tucker conditions."""
+    pull, push = curvature @ x, limits.T @ multipliers
+    terms = numpy.abs(slope).max(initial=0.0) + numpy.abs(pull).max(initial=0.0)
+    stationarity = numpy.abs(pull - slope + push).max(initial=0.0) / max(terms, 1e-300)
+    excess = limits @ x - bounds
+    feasibility = (numpy.maximum(excess, 0.0) / (1.0 + numpy.abs(bounds))).max(initial=0.0)
+    complementarity = (numpy.abs(excess) * multipliers).max(initial=0.0) / max(terms, 1e-300)
+    return float(max(stationarity, feasibility, complementarity))
+
+
+def to_force_field(
+    delta: torch.Tensor, linearization: Linearization, used_columns: torch.Tensor, trainable: Trainable
+) -> TensorForceField:
+    """The force field whose valence φ is φ̄ + δ; parameters that are not trained, and vdW, stay as they are.
+
+    Limits are applied once more, to remove rounding; a bond or angle whose force constant came out as zero keeps the
+    reference value of its minimum.
+    """
+    phi = linearization.compute(linearization.reference).clone()
+    phi[used_columns] += delta
+    used = set(used_columns.tolist())
+    tables = {p.type: p.parameters.clone() for p in linearization.reference.potentials}
+    for type_, row, name in trainable.names:
+        column = linearization.get_column(type_, row) if type_ != "vdW" else None
+        if column not in used:
+            continue
+        cols = linearization.reference.potentials_by_type[type_].parameter_cols
+        k = phi[column]
+        if name == "k":
+            tables[type_][row, cols.index("k")] = k
+        elif k > 0.0:
+            reference = linearization.reference.potentials_by_type[type_].column(name)[row]
+            tables[type_][row, cols.index(name)] = reference + phi[column + 1] / k
+    fitted = linearization.reference.replace_parameters(tables)
+    return trainable.to_force_field(trainable.to_values(fitted))

@@ -1,0 +1,130 @@
+"""The exact fit: the optimum of the valence terms, alone or together with trained vdW parameters, and its prior.
+
+Without vdW it is one convex quadratic programme (common/exact.py). With vdW the loss is no longer convex, but for any
+ε and σ the best valence parameters are still one solve: L-BFGS then searches ε and σ alone, on the loss that is left
+after that solve (variable projection, Golub and Pereyra 1973). What it finds is a local optimum of ε and σ.
+"""
+
+import dataclasses
+import typing
+
+import torch
+
+from common.exact import build_valence_problem, solve_valence, to_force_field
+from common.losses import Objective
+from common.tensors import TensorForceField
+from common.trainable import ColumnSettings, Trainable
+from common.training import minimise_lbfgs
+
+MAX_ITERATIONS = 500
+"""Of the search for vdW parameters."""
+
+PRIOR_STRENGTHS = tuple(10.0**exponent for exponent in range(-8, 4))
+"""The grid from which validation chooses [kcal²/mol²]."""
+
+
+class ExactFit(typing.NamedTuple):
+    """What the exact fit found.
+
+    Attributes:
+        force_field: the optimum.
+        loss: there, priors included.
+        optimality: how well the conditions of the optimum hold, relative; see ``ExactSolution.residual`` and
+            ``Minimum.gradient``.
+        has_converged: False where the search for vdW parameters ran out of iterations.
+        message: in words.
+    """
+
+    force_field: TensorForceField
+    loss: float
+    optimality: float
+    has_converged: bool
+    message: str
+
+
+def fit_exact(
+    objective: Objective, trainable: Trainable, columns: ColumnSettings, start: TensorForceField | None = None
+) -> ExactFit:
+    """The optimum of all trained parameters.
+
+    Args:
+        objective: the training loss.
+        trainable, columns: what is trained, and within which limits.
+        start: fixed parameters and, for vdW, where the search starts; by default the reference.
+
+    Raises:
+        ValueError: the problem cannot be solved; see ``common.exact.solve_valence``.
+    """
+    start = start or trainable.force_field
+    has_vdw = len(objective.linearization.vdw_pairs) and any(type_ == "vdW" for type_, _, _ in trainable.names)
+    return (_fit_with_vdw if has_vdw else fit_valence)(objective, trainable, columns, start)
+
+
+def fit_valence(
+    objective: Objective, trainable: Trainable, columns: ColumnSettings, start: TensorForceField
+) -> ExactFit:
+    """The optimum of the trained valence parameters, vdW as in ``start``; see :func:`fit_exact`."""
+    problem = build_valence_problem(trainable, columns, objective.linearization, objective.columns)
+    solution = solve_valence(objective.combine_forms(), problem, objective.compute_delta(start))
+    force_field = to_force_field(solution.delta, objective.linearization, objective.columns, trainable)
+    if "vdW" in start.potentials_by_type:
+        force_field = force_field.replace_parameters({"vdW": start.potentials_by_type["vdW"].parameters.detach()})
+    loss = objective.compute_loss(force_field).item()
+    return ExactFit(force_field, loss, solution.residual, True, "the global optimum of the valence parameters")
+
+
+def _fit_with_vdw(
+    objective: Objective, trainable: Trainable, columns: ColumnSettings, start: TensorForceField
+) -> ExactFit:
+    form = objective.combine_forms()
+    problem = build_valence_problem(trainable, columns, objective.linearization, objective.columns)
+    initial = trainable.to_values(start)
+    is_vdw = torch.tensor([name[0] == "vdW" for name in trainable.names])
+    first = int(torch.searchsorted(objective.columns, objective.linearization.starts["vdW"]))
+
+    def compute_reduced_loss(vdw_values: torch.Tensor) -> torch.Tensor:
+        trial = trainable.to_force_field(initial.masked_scatter(is_vdw, vdw_values))
+        delta = objective.compute_delta(trial)
+        # the valence parameters are at their optimum: their change contributes nothing to the derivative
+        best = solve_valence(form, problem, delta.detach()).delta
+        loss = form.evaluate(torch.cat((best[:first], delta[first:])))
+        if objective.prior is not None and objective.prior_strength > 0.0:
+            loss = loss + objective.prior_strength * objective.prior.evaluate_vdw(trial)
+        return loss
+
+    minimum = minimise_lbfgs(
+        compute_reduced_loss, initial[is_vdw], trainable.lower[is_vdw], trainable.upper[is_vdw], MAX_ITERATIONS
+    )
+    vdw = trainable.to_force_field(initial.masked_scatter(is_vdw, minimum.values))
+    valence = fit_valence(objective, trainable, columns, vdw)
+    word = "converged" if minimum.has_converged else "NOT converged"
+    message = f"vdW search {word} after {minimum.n_iterations} iterations ({minimum.message}): a local optimum"
+    return valence._replace(
+        optimality=max(valence.optimality, minimum.gradient), has_converged=minimum.has_converged, message=message
+    )
+
+
+class PriorChoice(typing.NamedTuple):
+    """One strength of the prior and the losses of its fit, without the prior."""
+
+    strength: float
+    loss_train: float
+    loss_validation: float
+
+
+def try_prior_strengths(
+    objective: Objective,
+    validation: Objective,
+    trainable: Trainable,
+    columns: ColumnSettings,
+    strengths: typing.Sequence[float] = PRIOR_STRENGTHS,
+) -> list[PriorChoice]:
+    """Fits the valence parameters at each strength; the best is the one with the smallest validation loss."""
+    choices = []
+    plain = dataclasses.replace(objective, prior_strength=0.0)
+    for strength in strengths:
+        trial = dataclasses.replace(objective, prior_strength=strength)
+        force_field = fit_valence(trial, trainable, columns, trainable.force_field).force_field
+        losses = [one.compute_loss(force_field).item() for one in (plain, validation)]
+        choices.append(PriorChoice(strength, *losses))
+    return choices
