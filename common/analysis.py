@@ -1,0 +1,253 @@
+"""What stage 005 looks at: finished runs, force fields and data; and the check of what 004 wrote down."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import typing
+
+import numpy
+
+from common.accumulation import PassSettings
+from common.evaluation import Candidate, list_smiles
+from common.metrics import EntryErrors
+from common.molecule import compute_connectivity_key
+from common.offxml import read_force_field
+from common.offxml_find import find_force_field
+from common.parameterize import parameterize
+from common.runs import find_latest_run
+from common.tensors import save_parameters
+
+CHECK_TOLERANCE = 1e-6
+"""Relative: the statistics and the direct evaluation differ by rounding alone, which stays far below."""
+
+CHECK_FLOOR = 1e-9
+"""[kcal²/mol²] and [kcal²/mol²/Angstrom²]: what a loss of zero may differ by."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run of stage 004.
+
+    Attributes:
+        folder: where it lies.
+        config, summary: what it was asked to do, and how it went.
+        splits: the split of each mapped SMILES.
+        settings: which conformers counted, and how.
+    """
+
+    folder: pathlib.Path
+    config: dict[str, typing.Any]
+    summary: dict[str, typing.Any]
+    splits: dict[str, str]
+    settings: PassSettings
+
+    @property
+    def data(self) -> pathlib.Path:
+        """The folder of data sets that it used."""
+        return pathlib.Path(self.config["data"])
+
+    @property
+    def parameters(self) -> pathlib.Path:
+        """The ``.pt`` file that it started from."""
+        return pathlib.Path(self.config["parameters_file"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What is to be analyzed.
+
+    Attributes:
+        runs: the runs; the first one says what is test and what is train. May be empty.
+        data: folder of data sets.
+        settings: which conformers count, and how.
+        candidates: the force fields to score.
+        before, after: the candidates that the first run began and ended with; None without a run.
+        choose_split: gives the split of a mapped SMILES.
+    """
+
+    runs: tuple[Run, ...]
+    data: pathlib.Path
+    settings: PassSettings
+    candidates: tuple[Candidate, ...]
+    before: str | None
+    after: str | None
+    choose_split: typing.Callable[[str], str]
+
+
+def read_run(path: str | os.PathLike) -> Run:
+    """Reads a run folder, or the latest finished run in a folder of runs.
+
+    Raises:
+        FileNotFoundError: there is no finished run.
+        ValueError: a file of the run is damaged.
+    """
+    folder = pathlib.Path(path)
+    if not (folder / "config.json").is_file():
+        folder = find_latest_run(folder)
+    if not (folder / "summary.json").is_file():
+        raise FileNotFoundError(f"{folder}: this run has not ended (no summary.json); wait, or run 004-train.py again")
+    config = _read_json(folder / "config.json", ("pass", "data", "parameters_file", "parameters", "force_weight"))
+    summary = _read_json(folder / "summary.json", ("splits", "loss_initial", "loss_final"))
+    splits = _read_json(folder / "splits.json", ())
+    try:
+        settings = PassSettings(**config["pass"])
+    except TypeError as error:
+        raise ValueError(
+            f"{folder / 'config.json'}: made by another version ({error}); run 004-train.py again"
+        ) from error
+    return Run(folder, config, summary, splits, settings)
+
+
+def _read_json(path: pathlib.Path, keys: typing.Iterable[str]) -> dict[str, typing.Any]:
+    try:
+        contents = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: no such file; run 004-train.py again") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: damaged JSON ({error}); run 004-train.py again") from error
+    missing = [key for key in keys if key not in contents]
+    if missing or not isinstance(contents, dict):
+        raise ValueError(f"{path}: lacks {', '.join(missing) or 'names'}; run 004-train.py again")
+    return contents
+
+
+def study_runs(runs: typing.Sequence[Run], data: pathlib.Path | None, parameters: pathlib.Path | None) -> Study:
+    """One or more runs side by side, on the data of the first.
+
+    Args:
+        runs: at least one.
+        data, parameters: instead of the paths that the runs used.
+    """
+    candidates: list[Candidate] = []
+    starts: dict[pathlib.Path, str] = {}
+    for run in runs:
+        prefix = f"{run.folder.name} " if len(runs) > 1 else ""
+        start, fitted = parameters or run.parameters, run.folder / "force-field.pt"
+        if start not in starts:
+            starts[start] = "initial" if not starts else f"{prefix}initial"
+            candidates.append(Candidate(starts[start], start, fitted))
+        candidates.append(Candidate(f"{prefix}fitted", fitted, fitted))
+        if (run.folder / "optimum.pt").is_file():
+            candidates.append(Candidate(f"{prefix}optimum", run.folder / "optimum.pt", fitted))
+    return Study(
+        runs=tuple(runs),
+        data=data or runs[0].data,
+        settings=runs[0].settings,
+        candidates=tuple(candidates),
+        before=candidates[0].name,
+        after=candidates[1].name,
+        choose_split=SplitChooser(runs[0].splits),
+    )
+
+
+def study_parameters(data: pathlib.Path, parameters: pathlib.Path) -> Study:
+    """A force field on data, without a run: all entries belong to the split "all"."""
+    candidate = Candidate(parameters.stem, parameters, parameters)
+    return Study((), data, PassSettings(), (candidate,), None, None, lambda _: "all")
+
+
+def add_force_fields(study: Study, names: typing.Sequence[str], folder: pathlib.Path, n_workers: int) -> Study:
+    """The study with further force fields, applied to the molecules of the data by the built-in engine.
+
+    Args:
+        study: what is to be analyzed.
+        names: paths of force field files, or names of installed ones.
+        folder: where their parameters go, a ``.pt`` file each; it is made if there are any.
+        n_workers: number of processes.
+
+    Raises:
+        FileNotFoundError, ForceFieldError: a file is missing, or asks for what is not supported.
+        ValueError: two force fields have one name.
+    """
+    candidates = list(study.candidates)
+    smiles = list_smiles(study.data) if names else []
+    for name in names:
+        force_field = read_force_field(find_force_field(name))
+        label = pathlib.PurePath(force_field.name).stem
+        if label in [candidate.name for candidate in candidates]:
+            raise ValueError(f"two force fields are called {label!r}; rename one of the files, or leave one out")
+        print(f"{label}: parameters for {len(smiles)} molecules")
+        path = folder / f"{label}.pt"
+        save_parameters(path, parameterize(force_field, smiles, n_workers))
+        candidates.append(Candidate(label, path, path))
+    return dataclasses.replace(study, candidates=tuple(candidates))
+
+
+class SplitChooser:
+    """The split of any mapped SMILES, as a run had it; "new" for molecules that the run has not seen."""
+
+    def __init__(self, splits: typing.Mapping[str, str]):
+        self._splits = splits
+        self._by_key: dict[str, str] | None = None
+
+    def __call__(self, smiles: str) -> str:
+        if smiles in self._splits:
+            return self._splits[smiles]
+        if self._by_key is None:  # another drawing of a training molecule is not new
+            self._by_key = {compute_connectivity_key(one): split for one, split in self._splits.items()}
+        return self._by_key.get(compute_connectivity_key(smiles), "new")
+
+
+def check_run(run: Run, study: Study, errors: EntryErrors, molecules_are_missing: bool) -> list[str]:
+    """What a reader must know before believing the figures of a run; nothing where all is well.
+
+    Args:
+        run: one of the study's.
+        study: what was analyzed.
+        errors: of all entries.
+        molecules_are_missing: whether entries were left out, so that losses cannot be compared.
+    """
+    name = run.folder.name
+    splits = dict(zip(errors.smiles.tolist(), errors.splits.tolist(), strict=True))
+    leaked = [one for one, split in splits.items() if split == "test" and run.splits.get(one, "test") != "test"]
+    if leaked:
+        return [
+            f"run {name} was fitted to or validated on {len(leaked)} of the molecules that are test here, e.g. "
+            f"{leaked[0]}: its test errors are no test"
+        ]
+    is_same = all(run.splits.get(one) == split for one, split in splits.items())
+    if study.data != run.data or not is_same or run.settings != study.settings:
+        return [f"run {name} was fitted to other data or with other settings: its losses could not be checked"]
+    if molecules_are_missing:
+        return [f"run {name}: its losses could not be checked, since molecules were left out"]
+    prefix = f"{name} " if len(study.runs) > 1 else ""
+    differences = check_losses(run, errors, {"initial": study.before, "final": f"{prefix}fitted"})
+    if differences:
+        differences = [
+            f"run {name}: energies and forces computed now do not give the losses that 004-train.py wrote down; data "
+            "or parameters have changed since, run 004-train.py again",
+            *differences,
+        ]
+    return differences
+
+
+def check_losses(run: Run, errors: EntryErrors, names: typing.Mapping[str, str]) -> list[str]:
+    """Compares the losses that stage 004 read off its statistics with those of the direct evaluation.
+
+    Args:
+        run: what 004 wrote down.
+        errors: of all entries of its data.
+        names: the candidates that 004 calls "initial" and "final".
+
+    Returns:
+        A line for each difference; none where all agree.
+    """
+    weights = run.config.get("source_weights", {})
+    weight = numpy.array([weights.get(str(source), 1.0) for source in errors.sources])
+    differences = []
+    for split, recorded in run.summary["splits"].items():
+        chosen = errors.splits == split
+        if int(chosen.sum()) != recorded["n_entries"]:
+            differences.append(f"{split}: {chosen.sum()} entries now, {recorded['n_entries']} in the fit")
+            continue
+        for label, candidate in names.items():
+            i = errors.names.index(candidate)
+            for part, values in (("loss_energy", errors.loss_energy), ("loss_forces", errors.loss_forces)):
+                expected = recorded.get(f"{part}_{label}")
+                if expected is None or not weight[chosen].any():
+                    continue
+                found = float(numpy.average(values[i, chosen], weights=weight[chosen]))
+                if abs(found - expected) > CHECK_TOLERANCE * abs(expected) + CHECK_FLOOR:
+                    differences.append(f"{split}: {part} of {candidate} is {found:.8g} now, {expected:.8g} in the fit")
+    return differences

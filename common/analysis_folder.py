@@ -1,0 +1,96 @@
+"""The folder that stage 005 writes: figures, tables, ``metrics.json`` and the report."""
+
+import contextlib
+import dataclasses
+import datetime
+import os
+import pathlib
+import shutil
+import typing
+
+from common.changes import write_table
+from common.curves import Curve
+from common.drawing import draw_molecule
+from common.figures import Drawing
+from common.plots import render_svg
+from common.report import Picture, render_report
+from common.results import Results
+from common.runs import write_json
+
+METRICS = "metrics.json"
+REPORT = "report.html"
+
+
+@contextlib.contextmanager
+def create_analysis_folder(output: pathlib.Path) -> typing.Iterator[tuple[pathlib.Path, pathlib.Path]]:
+    """A folder beside to write to, and the one named by date and time that it becomes when the block has ended.
+
+    Args:
+        output: the folder of analyses.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    stamp = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    names = (stamp, *(f"{stamp}-{i}" for i in range(2, 100)))
+    path = next(output / name for name in names if not (output / name).exists())
+    beside = output / f".{path.name}.{os.getpid()}.part"
+    beside.mkdir()
+    try:
+        yield beside, path
+        beside.rename(path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write_analysis(
+    folder: pathlib.Path,
+    results: Results,
+    drawings: typing.Mapping[str, typing.Sequence[Drawing | None]],
+    curves: typing.Mapping[str, Curve],
+) -> None:
+    """Writes all files.
+
+    Args:
+        folder: where to.
+        results: what was found.
+        drawings: the figures by section of the report.
+        curves: the learning curves of the first run.
+    """
+    summary = results.summary
+    pictures = {section: [_render(drawing) for drawing in mine] for section, mine in drawings.items()}
+    pictures["structures"] = [_draw_structure(i, record) for i, record in enumerate(summary["worst_molecules"], 1)]
+    written = []
+    for picture in (picture for mine in pictures.values() for picture in mine if picture is not None):
+        path = folder / "figures" / picture.file_name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture.contents)
+        written.append(path)
+    tables = {field.name: getattr(results.tables, field.name) for field in dataclasses.fields(results.tables)}
+    tables["learning_curves"] = [
+        {"curve": tag, "epoch": int(epoch), "value": float(value)}
+        for tag, curve in curves.items()
+        for epoch, value in zip(curve.epochs, curve.values, strict=True)
+    ]
+    for name, records in tables.items():
+        if records:
+            written.append(folder / "tables" / f"{name.replace('_', '-')}.csv")
+            write_table(written[-1], records)
+    write_json(folder / METRICS, summary)
+    files = [METRICS, *sorted(str(path.relative_to(folder)) for path in written)]
+    (folder / REPORT).write_text(render_report(summary, pictures, files, _choose_title(summary)), encoding="utf-8")
+
+
+def _render(drawing: Drawing | None) -> Picture | None:
+    if drawing is None:
+        return None
+    return Picture(f"{drawing.name}.svg", drawing.description, render_svg(drawing.figure))
+
+
+def _draw_structure(number: int, record: dict[str, typing.Any]) -> Picture:
+    scanned = record["profile"]["scanned"] if record["profile"] else None
+    drawing = draw_molecule(record["smiles"], scanned or ())
+    return Picture(f"molecule-{number:02d}.svg", f"Structure of {record['molecule']}", drawing.encode())
+
+
+def _choose_title(summary: dict[str, typing.Any]) -> str:
+    runs = [run["name"] for run in summary["runs"]]
+    return f"Run {runs[0]}" if len(runs) == 1 else f"Runs {', '.join(runs)}" if runs else summary["main_candidate"]

@@ -1,0 +1,38 @@
+"""Structure drawings of molecules."""
+
+import typing
+
+from rdkit import Chem
+from rdkit.Chem import rdDepictor
+from rdkit.Chem.Draw import rdMolDraw2D
+
+from common.molecule import from_mapped_smiles
+
+SIZE = (260, 170)
+"""[pixel] of a drawing; it may be scaled."""
+
+_HIGHLIGHT = (0.98, 0.80, 0.40)
+_ORIGIN = "atom_of_data"
+
+
+def draw_molecule(mapped_smiles: str, highlighted: typing.Collection[int] = ()) -> str:
+    """An SVG drawing, hydrogens shown with the atoms that they belong to.
+
+    Args:
+        mapped_smiles: fully mapped SMILES.
+        highlighted: atoms to mark, counted from 0; the bonds between them are marked, too.
+    """
+    mol = from_mapped_smiles(mapped_smiles)
+    for atom in mol.GetAtoms():
+        atom.SetIntProp(_ORIGIN, atom.GetIdx())
+    mol = Chem.RemoveHs(mol)
+    rdDepictor.Compute2DCoords(mol)
+    atoms = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetIntProp(_ORIGIN) in highlighted]
+    bonds = [bond.GetIdx() for bond in mol.GetBonds() if {bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()} <= set(atoms)]
+    drawer = rdMolDraw2D.MolDraw2DSVG(*SIZE)
+    options = drawer.drawOptions()
+    options.clearBackground = False
+    options.setHighlightColour(_HIGHLIGHT)
+    rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol, highlightAtoms=atoms, highlightBonds=bonds, kekulize=True)
+    drawer.FinishDrawing()
+    return drawer.GetDrawingText()

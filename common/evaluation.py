@@ -1,0 +1,322 @@
+"""Energies and forces of every conformer under several force fields, set against the quantum reference.
+
+Everything is computed anew from ``common.potentials``, conformer by conformer, and not through the statistics of the
+fit, which this checks. The data are streamed in slices over processes; of the forces only sums and a bounded sample
+are kept, of the energies all.
+"""
+
+import dataclasses
+import os
+import pathlib
+import typing
+import zlib
+
+import numpy
+import pyarrow.compute
+import torch
+
+from common.accumulation import PassSettings, weigh_conformers
+from common.dataset import Entry, list_sources, open_dataset, read_entries
+from common.molecule import compute_connectivity_key
+from common.potentials import compute_energy, compute_forces
+from common.shards import cut_into_slices
+from common.tensors import ParameterizedMolecules, TensorForceField, TensorTopology, load_parameters
+from common.workers import run_in_processes
+
+MAX_CONFORMERS_PER_SLICE = 2_000
+"""What a worker takes at once."""
+
+BLOCK_SIZE = 128
+"""Conformers whose energies are computed at once: bounds the memory of large entries."""
+
+MAX_SAMPLED_COMPONENTS = 200_000
+"""Force components kept of each split, for plots; all where there are fewer."""
+
+
+class Candidate(typing.NamedTuple):
+    """A force field to be scored.
+
+    Attributes:
+        name: what tables and figures call it.
+        values: ``.pt`` file with its values.
+        topologies: ``.pt`` file with the parameters that each molecule uses; may be the same.
+    """
+
+    name: str
+    values: pathlib.Path
+    topologies: pathlib.Path
+
+
+class Row(typing.NamedTuple):
+    """One entry of the data: where it is, and what it is."""
+
+    source: str
+    row: int
+    smiles: str
+    n_confs: int
+    n_components: int
+    split: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The errors of several force fields on many entries, whose conformers lie end to end.
+
+    Attributes:
+        names: of the candidates.
+        rows: the entries; ``n_confs`` counts the conformers that were evaluated.
+        keys: the connectivity key of each entry's molecule.
+        n_atoms: of each entry, ``shape=(n_entries,)``.
+        weights: of each conformer in the loss, ``shape=(n_confs,)``; they add up to 1 in each entry.
+        reference: quantum energies [kcal/mol] ``shape=(n_confs,)``, relative to an unknown zero in each entry.
+        energies: [kcal/mol] ``shape=(n_candidates, n_confs)``.
+        force_squares: Σ(F - F_ref)² over the components of a conformer [kcal²/mol²/Angstrom²]
+            ``shape=(n_candidates, n_confs)``.
+        force_magnitudes: Σ|F - F_ref| likewise [kcal/mol/Angstrom].
+        force_samples: by split, sampled components [kcal/mol/Angstrom] ``shape=(1 + n_candidates, n_samples)``, the
+            reference first.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[Row, ...]
+    keys: tuple[str, ...]
+    n_atoms: numpy.ndarray
+    weights: numpy.ndarray
+    reference: numpy.ndarray
+    energies: numpy.ndarray
+    force_squares: numpy.ndarray
+    force_magnitudes: numpy.ndarray
+    force_samples: dict[str, numpy.ndarray]
+
+    @property
+    def n_confs(self) -> numpy.ndarray:
+        """The number of conformers of each entry, ``shape=(n_entries,)``."""
+        return numpy.array([row.n_confs for row in self.rows], dtype=numpy.int64)
+
+    @property
+    def starts(self) -> numpy.ndarray:
+        """Where the conformers of each entry begin, ``shape=(n_entries,)``."""
+        return numpy.cumsum(self.n_confs) - self.n_confs
+
+
+class Index(typing.NamedTuple):
+    """The entries that every candidate can do, and the molecules that one or more cannot.
+
+    ``left_out`` holds, by candidate and mapped SMILES, the reason.
+    """
+
+    rows: list[Row]
+    left_out: dict[str, dict[str, str]]
+
+
+def load_candidates(candidates: typing.Sequence[Candidate]) -> dict[str, ParameterizedMolecules]:
+    """The values and topologies of each candidate, every file read once.
+
+    Raises:
+        FileNotFoundError, ValueError: a file is missing or damaged, or values and topologies do not belong together.
+    """
+    paths = {path for candidate in candidates for path in (candidate.values, candidate.topologies)}
+    loaded = {}
+    for path in sorted(paths):
+        molecules = load_parameters(path)
+        if path not in {candidate.topologies for candidate in candidates}:
+            molecules = dataclasses.replace(molecules, topologies={})  # many molecules take much memory
+        loaded[path] = molecules
+    for candidate in candidates:
+        own, other = (loaded[path].force_field for path in (candidate.values, candidate.topologies))
+        if _list_keys(own) != _list_keys(other):
+            raise ValueError(
+                f"{candidate.values} holds other parameters than {candidate.topologies}: it was made anew since the "
+                "fit; run 004-train.py again, or name the right file with --parameters"
+            )
+    return {
+        candidate.name: dataclasses.replace(
+            loaded[candidate.topologies], force_field=loaded[candidate.values].force_field
+        )
+        for candidate in candidates
+    }
+
+
+def _list_keys(force_field: TensorForceField) -> list:
+    return [(potential.type, potential.parameter_keys) for potential in force_field.potentials]
+
+
+def list_smiles(data: str | os.PathLike) -> list[str]:
+    """The mapped SMILES of a folder of data sets, each once."""
+    tables = [open_dataset(pathlib.Path(data) / source).data.table for source in list_sources(data)]
+    return list(dict.fromkeys(smiles for table in tables for smiles in table.column("smiles").to_pylist()))
+
+
+def index_data(
+    data: str | os.PathLike,
+    molecules: typing.Mapping[str, ParameterizedMolecules],
+    choose_split: typing.Callable[[str], str],
+) -> Index:
+    """Lists the entries of a folder of data sets; those that one candidate lacks are left out for all, to be fair.
+
+    Args:
+        data: folder of data sets.
+        molecules: of each candidate.
+        choose_split: gives the split of a mapped SMILES.
+
+    Raises:
+        FileNotFoundError, ValueError: there are no data, or none that every candidate can do.
+    """
+    rows: list[Row] = []
+    left_out: dict[str, dict[str, str]] = {}
+    for source in list_sources(data):
+        table = open_dataset(pathlib.Path(data) / source).data.table
+        lengths = (pyarrow.compute.list_value_length(table.column(name)).to_pylist() for name in ("energy", "forces"))
+        for row, (smiles, *sizes) in enumerate(zip(table.column("smiles").to_pylist(), *lengths, strict=True)):
+            lacking = [name for name, one in molecules.items() if smiles not in one.topologies]
+            for name in lacking:
+                reason = molecules[name].failures.get(smiles, "it is not known there")
+                left_out.setdefault(name, {})[smiles] = reason
+            if not lacking:
+                rows.append(Row(source, row, smiles, *sizes, choose_split(smiles)))
+    if not rows:
+        name, reasons = next(iter(left_out.items()), ("the data", {"-": "they are empty"}))
+        smiles, reason = next(iter(reasons.items()))
+        raise ValueError(f"{data}: no molecule that every force field can do; {name} lacks e.g. {smiles} ({reason})")
+    return Index(rows, left_out)
+
+
+def evaluate(
+    data: str | os.PathLike,
+    rows: typing.Sequence[Row],
+    candidates: typing.Sequence[Candidate],
+    settings: PassSettings,
+    n_workers: int,
+) -> Evaluation:
+    """Computes energies and forces of every conformer of some entries under each candidate.
+
+    Args:
+        data: folder of data sets.
+        rows: which entries.
+        candidates: the force fields, all of which can do all entries.
+        settings: which conformers count, and with what weight in the loss.
+        n_workers: number of processes.
+
+    Raises:
+        FileNotFoundError, ValueError: data or parameters are missing, damaged or do not belong together.
+    """
+    slices = cut_into_slices(rows, [row.n_confs for row in rows], MAX_CONFORMERS_PER_SLICE)
+    n_workers = max(1, min(n_workers, len(slices)))
+    initargs = (pathlib.Path(data), tuple(candidates), settings, _choose_fractions(rows))
+    parts = run_in_processes(
+        _evaluate_slice, slices, n_workers, len(slices), "evaluate", "slice", _start_worker, initargs
+    )
+    return _concatenate(list(parts))
+
+
+def _choose_fractions(rows: typing.Sequence[Row]) -> dict[str, float]:
+    """Which fraction of the force components of each split is sampled."""
+    totals: dict[str, int] = {}
+    for row in rows:
+        totals[row.split] = totals.get(row.split, 0) + row.n_components
+    return {split: min(1.0, MAX_SAMPLED_COMPONENTS / max(total, 1)) for split, total in totals.items()}
+
+
+def _concatenate(parts: list[Evaluation]) -> Evaluation:
+    splits = sorted({split for part in parts for split in part.force_samples})
+    joined = {
+        name: numpy.concatenate([getattr(part, name) for part in parts], axis=-1)
+        for name in ("n_atoms", "weights", "reference", "energies", "force_squares", "force_magnitudes")
+    }
+    return Evaluation(
+        names=parts[0].names,
+        rows=tuple(row for part in parts for row in part.rows),
+        keys=tuple(key for part in parts for key in part.keys),
+        force_samples={
+            split: numpy.concatenate([p.force_samples[split] for p in parts if split in p.force_samples], axis=-1)
+            for split in splits
+        },
+        **joined,
+    )
+
+
+# --- in the workers --------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class _Worker:
+    """What a worker process works with."""
+
+    data: pathlib.Path
+    molecules: dict[str, ParameterizedMolecules]
+    settings: PassSettings
+    fractions: dict[str, float]
+
+
+_worker: _Worker | None = None
+"""Set once in each worker by :func:`_start_worker`."""
+
+
+def _start_worker(
+    data: pathlib.Path, candidates: tuple[Candidate, ...], settings: PassSettings, fractions: dict[str, float]
+) -> None:
+    global _worker
+    _worker = _Worker(data, load_candidates(candidates), settings, fractions)
+
+
+def _evaluate_slice(rows: list[Row]) -> Evaluation:
+    """The evaluation of some entries, those of one source after another."""
+    results = []
+    for source in dict.fromkeys(row.source for row in rows):
+        mine = [row for row in rows if row.source == source]
+        dataset = open_dataset(_worker.data / source)
+        for row, entry in zip(mine, read_entries(dataset, [row.row for row in mine]), strict=True):
+            results.append(_evaluate_entry(row, entry, _worker))
+    return _concatenate(results)
+
+
+def _evaluate_entry(row: Row, entry: Entry, worker: _Worker) -> Evaluation:
+    entry, weights = weigh_conformers(entry, worker.settings)
+    energies, forces = [], []
+    for name, one in worker.molecules.items():
+        try:
+            energy, force = compute_in_blocks(one.topologies[row.smiles], one.force_field, entry.coords)
+        except ValueError as error:
+            raise ValueError(
+                f"{worker.data / row.source}, row {row.row}, {row.smiles}, with {name}: {error}; data and parameters "
+                "do not belong together: run 002-parameterize.py and what follows again"
+            ) from error
+        energies.append(energy)
+        forces.append(force)
+    residuals = (numpy.stack(forces) - entry.forces).reshape(len(forces), entry.n_confs, -1)
+    return Evaluation(
+        names=tuple(worker.molecules),
+        rows=(row._replace(n_confs=entry.n_confs, n_components=entry.forces.size),),
+        keys=(compute_connectivity_key(row.smiles),),
+        n_atoms=numpy.array([entry.n_atoms]),
+        weights=weights,
+        reference=entry.energy,
+        energies=numpy.stack(energies),
+        force_squares=(residuals**2).sum(axis=-1),
+        force_magnitudes=numpy.abs(residuals).sum(axis=-1),
+        force_samples={row.split: _sample_forces(row, entry, forces, worker.fractions[row.split])},
+    )
+
+
+def compute_in_blocks(
+    topology: TensorTopology, force_field: TensorForceField, coords: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Energies [kcal/mol] ``shape=(n_confs,)`` and forces [kcal/mol/Angstrom] of conformers, in bounded memory.
+
+    Args:
+        topology, force_field: of the molecule.
+        coords: [Angstrom] ``shape=(n_confs, n_atoms, 3)``.
+    """
+    blocks = torch.tensor(coords).split(BLOCK_SIZE)
+    energies = torch.cat([compute_energy(topology, force_field, block) for block in blocks])
+    forces = torch.cat([compute_forces(topology, force_field, block) for block in blocks])
+    return energies.numpy(), forces.numpy()
+
+
+def _sample_forces(row: Row, entry: Entry, forces: list[numpy.ndarray], fraction: float) -> numpy.ndarray:
+    """Some components, the same for every candidate and the same on every run."""
+    everything = numpy.stack([entry.forces, *forces]).reshape(1 + len(forces), -1)
+    if fraction < 1.0:
+        random = numpy.random.default_rng([zlib.crc32(row.source.encode()), row.row])
+        everything = everything[:, random.random(everything.shape[1]) < fraction]
+    return everything.astype(numpy.float32)

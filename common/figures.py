@@ -1,0 +1,192 @@
+"""Which figures stage 005 draws of its results."""
+
+import typing
+
+import numpy
+from matplotlib.figure import Figure
+
+from common.changes import Change
+from common.curves import Curve
+from common.evaluation import Evaluation
+from common.metrics import EntryErrors
+from common.plots import (
+    COLOURS,
+    ENERGY_UNIT,
+    FORCE_UNIT,
+    Band,
+    Move,
+    find_limits,
+    plot_bars,
+    plot_learning_curves,
+    plot_lines,
+    plot_moves,
+    plot_parity,
+    plot_profile,
+)
+from common.results import N_CHANGES, Results
+from common.verdict import format_number
+
+FORCE_COVERAGE = 0.9999
+"""The axes of force parity plots show this fraction of the components: a single clash would hide all others."""
+
+N_BINS = 12
+"""Of the relative energy, each with as many conformers as the others."""
+
+
+class Drawing(typing.NamedTuple):
+    """A figure with the file name, without suffix, and the words for those who do not see it."""
+
+    name: str
+    description: str
+    figure: Figure
+
+
+def choose_colours(names: typing.Sequence[str]) -> dict[str, str]:
+    """A colour for each candidate: grey for where the first fit began."""
+    first = 0 if names[0] == "initial" else 1
+    return {name: COLOURS[(first + i) % len(COLOURS)] for i, name in enumerate(names)}
+
+
+def draw_parity(evaluation: Evaluation, errors: EntryErrors, summary: dict[str, typing.Any]) -> list[Drawing]:
+    """Energies and forces of each candidate against the reference, on the split whose figures count."""
+    split = summary["focus"]
+    group = next(g for g in summary["groups"] if g["split"] == split and g["source"] == "all")
+    in_split = numpy.repeat((errors.splits == split) | (split == "all"), evaluation.n_confs)
+    samples = evaluation.force_samples[split]
+    energies = _centre(evaluation, numpy.vstack((evaluation.reference, evaluation.energies)))[:, in_split]
+    energy_limits = find_limits(list(energies))
+    force_limits = find_limits(list(samples), FORCE_COVERAGE)
+    drawings = []
+    for i, name in enumerate(evaluation.names):
+        figures = group["candidates"][name]
+        for quantity, limits, values, unit, key in (
+            ("energy", energy_limits, energies, ENERGY_UNIT, "energy_rmse"),
+            ("force", force_limits, samples, FORCE_UNIT, "force_rmse"),
+        ):
+            note = f"RMSE {format_number(figures[key])} {unit}"
+            figure = plot_parity(values[0], values[i + 1], limits, name, quantity, unit, note)
+            description = f"Parity plot of the {quantity} by {name} against the quantum reference; {note}."
+            drawings.append(Drawing(f"parity-{quantity}-{_to_file_name(name)}", description, figure))
+    return drawings
+
+
+def _centre(evaluation: Evaluation, energies: numpy.ndarray) -> numpy.ndarray:
+    """Energies relative to the mean of their entry."""
+    means = numpy.add.reduceat(energies, evaluation.starts, axis=-1) / evaluation.n_confs
+    return energies - numpy.repeat(means, evaluation.n_confs, axis=-1)
+
+
+def _to_file_name(name: str) -> str:
+    return "".join(character if character.isalnum() or character in ".-" else "-" for character in name)
+
+
+def draw_error_against_energy(evaluation: Evaluation, errors: EntryErrors, split: str) -> list[Drawing]:
+    """The errors of conformers that lie more or less above the lowest of their entry."""
+    in_split = (errors.splits == split) | (split == "all")
+    chosen = numpy.repeat(in_split & (errors.n_confs > 1), evaluation.n_confs)
+    if not chosen.any():
+        return []
+    lowest = numpy.minimum.reduceat(evaluation.reference, evaluation.starts)
+    relative = (evaluation.reference - numpy.repeat(lowest, evaluation.n_confs))[chosen]
+    n_components = 3 * numpy.repeat(evaluation.n_atoms, evaluation.n_confs)[chosen]
+    residuals = _centre(evaluation, evaluation.energies - evaluation.reference)[:, chosen]
+    edges = numpy.unique(numpy.quantile(relative, numpy.linspace(0.0, 1.0, N_BINS + 1)))
+    bins = numpy.clip(numpy.searchsorted(edges, relative, side="right") - 1, 0, max(len(edges) - 2, 0))
+
+    def add_up(values: numpy.ndarray) -> numpy.ndarray:
+        return numpy.bincount(bins, weights=values, minlength=max(len(edges) - 1, 1))
+
+    counts = add_up(numpy.ones_like(relative))
+    x = add_up(relative) / counts
+    colours = choose_colours(evaluation.names)
+    drawings = []
+    for quantity, squares, sizes, unit in (
+        ("energy", residuals**2, counts, ENERGY_UNIT),
+        ("force", evaluation.force_squares[:, chosen], add_up(n_components), FORCE_UNIT),
+    ):
+        lines = {
+            name: Band(x, numpy.sqrt(add_up(row) / sizes)) for name, row in zip(evaluation.names, squares, strict=True)
+        }
+        figure = plot_lines(
+            lines, f"quantum energy above the lowest [{ENERGY_UNIT}]", f"{quantity} RMSE [{unit}]", "", colours
+        )
+        description = f"Root mean square {quantity} error against the quantum energy above the lowest of the entry."
+        drawings.append(Drawing(f"{quantity}-error-by-relative-energy", description, figure))
+    return drawings
+
+
+def draw_sources(summary: dict[str, typing.Any]) -> list[Drawing]:
+    """The errors by source, on the split whose figures count."""
+    groups = [g for g in summary["groups"] if g["split"] == summary["focus"] and g["source"] != "all"]
+    if not groups:
+        return []
+    colours = choose_colours(summary["candidates"])
+    drawings = []
+    for quantity, key, unit in (("energy", "energy_rmse", ENERGY_UNIT), ("force", "force_rmse", FORCE_UNIT)):
+        values = {n: [g["candidates"][n][key] for g in groups] for n in summary["candidates"]}
+        intervals = {n: [g["candidates"][n][f"{key}_interval"] for g in groups] for n in summary["candidates"]}
+        figure = plot_bars(
+            [group["source"] for group in groups], values, intervals, f"{quantity} RMSE [{unit}]", "", colours
+        )
+        description = f"Root mean square {quantity} error of each source, with 95 % intervals where known."
+        drawings.append(Drawing(f"{quantity}-error-by-source", description, figure))
+    return drawings
+
+
+def draw_learning_curves(curves: typing.Mapping[str, Curve], floor: float | None) -> list[Drawing]:
+    """The loss and the parts of it that the run logged."""
+    drawings = []
+    for tag, label, y_label in (
+        ("loss", "loss", "loss [kcal²/mol²]"),
+        ("rmse_energy", "energy", f"energy error [{ENERGY_UNIT}]"),
+        ("rmse_forces", "forces", f"force error [{FORCE_UNIT}]"),
+    ):
+        mine = {split: curves[f"{tag}/{split}"] for split in ("train", "validation") if f"{tag}/{split}" in curves}
+        if mine:
+            figure = plot_learning_curves(mine, floor if tag == "loss" else None, y_label, "")
+            description = f"Learning curve of the {label}, for train and validation."
+            drawings.append(Drawing(f"learning-curve-{label}", description, figure))
+    return drawings
+
+
+def draw_changes(changes: typing.Mapping[str, typing.Sequence[Change]]) -> list[Drawing]:
+    """The values that the fit moved most, a figure for each group of values that may be compared."""
+    drawings = []
+    for name, group in changes.items():
+        shown = group[:N_CHANGES]
+        moves = [Move(one.label, one.initial, one.fitted, one.standard_error) for one in shown]
+        figure = plot_moves(moves, f"{shown[0].column} [{shown[0].unit}]", name)
+        description = f"The values of {name} that moved most, before and after."
+        drawings.append(Drawing(f"changes-{_to_file_name(name)}", description, figure))
+    return drawings
+
+
+def draw_profiles(summary: dict[str, typing.Any]) -> list[Drawing | None]:
+    """The energy profile of each of the worst molecules; None where there is one conformer only."""
+    colours = choose_colours(summary["candidates"])
+    drawings: list[Drawing | None] = []
+    for number, record in enumerate(summary["worst_molecules"], start=1):
+        profile = record["profile"]
+        if profile is None:
+            drawings.append(None)
+            continue
+        figure = plot_profile(profile["x"], profile["reference"], profile["energies"], profile["axis"], colours)
+        description = f"Energy profile of {record['molecule']}: quantum against force fields."
+        drawings.append(Drawing(f"profile-{number:02d}", description, figure))
+    return drawings
+
+
+def draw_all(
+    results: Results, evaluation: Evaluation, errors: EntryErrors, curves: typing.Mapping[str, Curve]
+) -> dict[str, list[Drawing | None]]:
+    """All figures by the section of the report that they belong to."""
+    summary = results.summary
+    floor = summary["runs"][0]["summary"].get("loss_optimum") if summary["runs"] else None
+    return {
+        "sources": draw_sources(summary),
+        "parity": draw_parity(evaluation, errors, summary),
+        "relative_energy": draw_error_against_energy(evaluation, errors, summary["focus"]),
+        "learning": draw_learning_curves(curves, floor),
+        "changes": draw_changes(results.changes),
+        "profiles": draw_profiles(summary),
+    }

@@ -1,0 +1,243 @@
+"""The figures of stage 005, drawn with matplotlib; no display is needed.
+
+Colours are those of Okabe and Ito, which people with any colour vision tell apart and which differ in grey, too
+(https://jfly.uni-koeln.de/color/). The candidates keep their colours from figure to figure.
+"""
+
+import io
+import typing
+
+import matplotlib
+import numpy
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+COLOURS = ("#767676", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+MARKERS = ("s", "o", "^", "D", "v", "P", "X", "*")
+DENSITY_POINTS = 1_500
+"""More points than this are drawn as densities."""
+
+SIZE = (4.4, 3.9)
+"""[inch] of a figure that shares a line with another."""
+
+STYLE = {
+    "font.size": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9.0,
+    "svg.hashsalt": "figure",
+}
+"""Set while a figure is made, not for the whole process."""
+
+ENERGY_UNIT = "kcal/mol"
+FORCE_UNIT = "kcal/mol/Å"
+
+
+def render_svg(figure: Figure) -> bytes:
+    """The figure as an SVG file, the same for the same data; densities inside are pixels."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="svg", dpi=200, metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def render_png(figure: Figure, dpi: int = 110) -> bytes:
+    """The figure as a PNG file."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def _make_axes(width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axes]:
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return figure, figure.add_subplot()
+
+
+def find_limits(arrays: typing.Sequence[numpy.ndarray], coverage: float = 1.0) -> tuple[float, float]:
+    """From the least to the largest value of all arrays, or of the middle ``coverage`` of each, with a margin."""
+    tail = (1.0 - coverage) / 2.0
+    low = min(float(numpy.quantile(array, tail)) for array in arrays)
+    high = max(float(numpy.quantile(array, 1.0 - tail)) for array in arrays)
+    margin = 0.04 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def plot_parity(
+    reference: numpy.ndarray,
+    predicted: numpy.ndarray,
+    limits: tuple[float, float],
+    title: str,
+    quantity: str,
+    unit: str,
+    note: str,
+) -> Figure:
+    """Predicted against reference values, ``shape=(n,)`` each, on equal axes; a density where there are many.
+
+    Args:
+        reference, predicted: what is compared.
+        limits: of both axes.
+        title, quantity, unit: what the figure says.
+        note: a line in the corner, e.g. the error.
+    """
+    figure, axes = _make_axes()
+    axes.plot(limits, limits, color="#000000", linewidth=0.8, zorder=3)
+    _draw_points(figure, axes, reference, predicted, (limits, limits))
+    axes.set(xlim=limits, ylim=limits, title=title)
+    axes.set_xlabel(f"quantum {quantity} [{unit}]")
+    axes.set_ylabel(f"force field {quantity} [{unit}]")
+    axes.set_aspect("equal")
+    axes.text(0.03, 0.97, note, transform=axes.transAxes, va="top", fontsize=9.0)
+    both = numpy.stack((reference, predicted))
+    n_outside = int(((both < limits[0]) | (both > limits[1])).any(axis=0).sum())
+    if n_outside:
+        axes.text(0.97, 0.03, f"{n_outside} points outside", transform=axes.transAxes, ha="right", fontsize=8.0)
+    return figure
+
+
+def _draw_points(
+    figure: Figure,
+    axes: Axes,
+    x: numpy.ndarray,
+    y: numpy.ndarray,
+    limits: tuple[tuple[float, float], tuple[float, float]],
+) -> None:
+    if len(x) <= DENSITY_POINTS:
+        axes.plot(x, y, "o", color=COLOURS[1], markersize=3.0, alpha=0.6, markeredgewidth=0.0)
+        return
+    counts, x_edges, y_edges = numpy.histogram2d(x, y, bins=100, range=limits)
+    image = axes.pcolormesh(
+        x_edges, y_edges, numpy.ma.masked_equal(counts.T, 0.0), norm=LogNorm(), cmap="viridis_r", rasterized=True
+    )
+    figure.colorbar(image, ax=axes, label="points in a pixel", shrink=0.8)
+
+
+class Band(typing.NamedTuple):
+    """A line with its uncertainty, ``shape=(n,)`` each; ``low`` and ``high`` may be None."""
+
+    x: numpy.ndarray
+    y: numpy.ndarray
+    low: numpy.ndarray | None = None
+    high: numpy.ndarray | None = None
+
+
+def plot_lines(
+    lines: typing.Mapping[str, Band], x_label: str, y_label: str, title: str, colours: typing.Mapping[str, str]
+) -> Figure:
+    """One line with markers for each name."""
+    figure, axes = _make_axes()
+    for marker, (name, line) in zip(MARKERS * len(lines), lines.items(), strict=False):
+        axes.plot(line.x, line.y, marker=marker, markersize=4.0, linewidth=1.5, color=colours[name], label=name)
+        if line.low is not None:
+            axes.fill_between(line.x, line.low, line.high, color=colours[name], alpha=0.2, linewidth=0.0)
+    axes.set(xlabel=x_label, ylabel=y_label, title=title)
+    axes.set_ylim(bottom=0.0)
+    axes.legend()
+    return figure
+
+
+def plot_learning_curves(
+    curves: typing.Mapping[str, tuple[numpy.ndarray, numpy.ndarray]],
+    floor: float | None,
+    y_label: str,
+    title: str,
+) -> Figure:
+    """Epochs against a quantity on a logarithmic scale, one line for each name.
+
+    Args:
+        curves: epochs and values, ``shape=(n,)`` each.
+        floor: the least that the training curve can reach, a dashed line; None where it is not known.
+        y_label, title: what the figure says.
+    """
+    figure, axes = _make_axes(5.6, 3.9)
+    for i, (name, (epochs, values)) in enumerate(curves.items()):
+        axes.plot(epochs, values, color=COLOURS[i + 1], linestyle=("-", "--", "-.", ":")[i % 4], label=name)
+    if floor is not None:
+        axes.axhline(floor, color="#000000", linewidth=1.0, linestyle=(0, (1, 1)), label="exact optimum of train")
+    axes.set(xlabel="epoch", ylabel=y_label, title=title, yscale="log")
+    axes.legend()
+    return figure
+
+
+def plot_bars(
+    categories: typing.Sequence[str],
+    values: typing.Mapping[str, typing.Sequence[float]],
+    intervals: typing.Mapping[str, typing.Sequence[typing.Sequence[float] | None]],
+    y_label: str,
+    title: str,
+    colours: typing.Mapping[str, str],
+) -> Figure:
+    """A group of bars for each category, one bar for each name, with intervals where they are known."""
+    width = 0.8 / len(values)
+    figure, axes = _make_axes(max(SIZE[0], 1.2 + 0.34 * len(values) * len(categories)), SIZE[1])
+    places = numpy.arange(len(categories))
+    for i, (name, heights) in enumerate(values.items()):
+        x = places + (i - (len(values) - 1) / 2.0) * width
+        axes.bar(x, heights, width=0.92 * width, color=colours[name], label=name)
+        for position, interval in zip(x, intervals[name], strict=True):
+            if interval is not None:
+                axes.plot([position] * 2, interval, color="#000000", linewidth=1.2)
+    axes.set_xticks(places, categories, rotation=25 if max(map(len, categories)) > 9 else 0)
+    axes.set(ylabel=y_label, title=title)
+    axes.grid(visible=False, axis="x")
+    axes.set_ylim(top=1.2 * axes.get_ylim()[1])  # room for the legend
+    axes.legend(ncols=min(3, len(values)), loc="upper left")
+    return figure
+
+
+class Move(typing.NamedTuple):
+    """A value before and after, with its standard error after, or None."""
+
+    label: str
+    before: float
+    after: float
+    error: float | None
+
+
+def plot_moves(moves: typing.Sequence[Move], x_label: str, title: str) -> Figure:
+    """From where to where values went, one line each, the first at the top."""
+    figure, axes = _make_axes(SIZE[0] + 0.4, 1.3 + 0.26 * len(moves))
+    y = numpy.arange(len(moves))[::-1]
+    before, after = (numpy.array([getattr(move, name) for move in moves]) for name in ("before", "after"))
+    axes.hlines(y, before, after, color="#999999", linewidth=1.2)
+    axes.plot(before, y, MARKERS[0], color=COLOURS[0], markersize=5.0, label="initial")
+    known = [i for i, move in enumerate(moves) if move.error is not None]
+    if known:
+        spread = [moves[i].error for i in known]
+        axes.errorbar(after[known], y[known], xerr=spread, fmt="none", ecolor=COLOURS[1], elinewidth=1.4, capsize=2.5)
+    axes.plot(after, y, MARKERS[1], color=COLOURS[1], markersize=5.5, label="fitted")
+    axes.set_yticks(y, [_shorten(move.label) for move in moves], fontsize=8.5)
+    axes.set_ylim(-0.7, len(moves) - 0.3)
+    axes.set(xlabel=x_label, title=title)
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def _shorten(label: str, length: int = 26) -> str:
+    return label if len(label) <= length else label[: length - 1] + "…"
+
+
+def plot_profile(
+    x: typing.Sequence[float],
+    reference: typing.Sequence[float],
+    energies: typing.Mapping[str, typing.Sequence[float]],
+    x_label: str,
+    colours: typing.Mapping[str, str],
+) -> Figure:
+    """Relative energies along an entry, quantum and force fields."""
+    figure, axes = _make_axes(3.7, 2.5)
+    axes.plot(x, reference, "o-", color="#000000", markersize=3.0, linewidth=1.3, label="quantum")
+    for style, (name, values) in zip(("--", "-", "-.", ":") * len(energies), energies.items(), strict=False):
+        axes.plot(x, values, linestyle=style, color=colours[name], linewidth=1.5, label=name)
+    axes.set(xlabel=x_label, ylabel=f"energy [{ENERGY_UNIT}]")
+    if x_label.startswith("dihedral"):
+        axes.set_xticks([-180, -90, 0, 90, 180])
+    figure.legend(loc="outside upper center", ncols=min(4, 1 + len(energies)))
+    return figure

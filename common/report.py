@@ -1,0 +1,89 @@
+"""The report of stage 005: one HTML file that opens anywhere, without a network and without scripts."""
+
+import base64
+import pathlib
+import typing
+
+import jinja2
+
+from common.verdict import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number, format_percentage
+
+TEMPLATES = pathlib.Path(__file__).parent / "templates"
+
+_MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+
+class Picture(typing.NamedTuple):
+    """A figure as a file: its name with suffix, what it shows in words, and its contents."""
+
+    file_name: str
+    description: str
+    contents: bytes
+
+    @property
+    def uri(self) -> str:
+        """The contents as a data URI."""
+        media_type = _MEDIA_TYPES[pathlib.PurePath(self.file_name).suffix]
+        return f"data:{media_type};base64,{base64.b64encode(self.contents).decode('ascii')}"
+
+
+def render_report(
+    summary: dict[str, typing.Any],
+    pictures: typing.Mapping[str, typing.Sequence[Picture | None]],
+    files: typing.Sequence[str],
+    title: str,
+) -> str:
+    """The report as HTML.
+
+    Args:
+        summary: what ``metrics.json`` holds; no figure in the report comes from anywhere else.
+        pictures: by section; "profiles" and "structures" have one, or None, for each of the worst molecules.
+        files: paths to link to, relative to the report.
+        title: of the page.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(
+        number=format_number, interval=format_interval, percentage=format_percentage, thousands=_separate_thousands
+    )
+    return environment.get_template("report.html").render(
+        summary=summary,
+        pictures=pictures,
+        files=files,
+        title=title,
+        settings=[(run["name"], list_settings(run["config"])) for run in summary["runs"]],
+        energy_unit=ENERGY_UNIT,
+        force_unit=FORCE_UNIT,
+    )
+
+
+def _separate_thousands(count: int) -> str:
+    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def list_settings(config: typing.Mapping[str, typing.Any]) -> list[tuple[str, str]]:
+    """The settings of a run as names and values to read, one line each."""
+    settings = []
+    for name, value in config.items():
+        if name == "versions":
+            continue
+        if name == "parameters":
+            for type_, columns in value.items():
+                settings.append((f"trained {type_}", "; ".join(_describe_column(c, s) for c, s in columns.items())))
+        elif isinstance(value, dict) and value:
+            settings += [(f"{name}: {key}", str(one)) for key, one in value.items()]
+        elif value not in ({}, [], None):
+            settings.append((name, str(value)))
+    return settings
+
+
+def _describe_column(name: str, settings: typing.Mapping[str, typing.Any]) -> str:
+    limits = [
+        f"{sign} {settings[key]:.4g}" for key, sign in (("lower", "≥"), ("upper", "≤")) if settings.get(key) is not None
+    ]
+    return " ".join([name, *limits])
