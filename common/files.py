@@ -1,10 +1,16 @@
 """Files that are whole or not there: write beside, then rename."""
 
 import contextlib
+import ctypes
+import errno
 import os
 import pathlib
 import shutil
 import typing
+
+AT_FDCWD = -100
+RENAME_EXCHANGE = 2
+"""Of linux/fcntl.h and linux/fs.h."""
 
 
 @contextlib.contextmanager
@@ -28,13 +34,48 @@ def replace_atomically(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]
 def replace_folder(new: str | os.PathLike, path: str | os.PathLike) -> None:
     """Moves the finished folder ``new`` to ``path``, in place of what stands there.
 
-    There is a moment in which ``path`` does not exist, but none in which it is half old and half new.
+    Where the system can exchange two names in one step, ``path`` is at every moment either the old folder or the new
+    one. Elsewhere there is a moment in which it is neither; :func:`recover_folder` undoes that of a run that was killed
+    just then.
     """
     new, path = pathlib.Path(new), pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    old = path.with_name(f".{path.name}.old")
+    recover_folder(path)
+    old = _get_old(path)
     shutil.rmtree(old, ignore_errors=True)
-    if path.exists():
+    if not path.exists():
+        new.rename(path)
+    elif _exchange(new, path):
+        shutil.rmtree(new)
+    else:
         path.rename(old)
-    new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+        new.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(path: str | os.PathLike) -> None:
+    """Puts back the old folder where a run was killed after it had moved that aside, before the new one came."""
+    path = pathlib.Path(path)
+    if not path.exists() and _get_old(path).exists():
+        _get_old(path).rename(path)
+
+
+def _get_old(path: pathlib.Path) -> pathlib.Path:
+    return path.with_name(f".{path.name}.old")
+
+
+def _exchange(first: pathlib.Path, second: pathlib.Path) -> bool:
+    """Exchanges two names in one step; False where the C library, the kernel or the file system cannot.
+
+    Linux only: ``renameat2`` with ``RENAME_EXCHANGE``, see its manual page.
+    """
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    names = (os.fsencode(first.absolute()), os.fsencode(second.absolute()))
+    if renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], ctypes.c_uint(RENAME_EXCHANGE)) == 0:
+        return True
+    if ctypes.get_errno() in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(first), None, str(second))

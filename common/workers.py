@@ -4,10 +4,13 @@ import concurrent.futures
 import functools
 import itertools
 import multiprocessing
+import multiprocessing.connection
 import os
+import pathlib
 import resource
 import signal
 import sys
+import threading
 import typing
 
 import threadpoolctl
@@ -75,7 +78,10 @@ def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Itera
     try:
         pending = [executor.submit(_run_item, function, item) for item in itertools.islice(items, 4 * n_workers)]
         while pending:
-            yield pending.pop(0).result()
+            result, peak = pending.pop(0).result()
+            global _workers_peak
+            _workers_peak = max(_workers_peak, peak)
+            yield result
             pending += [executor.submit(_run_item, function, item) for item in itertools.islice(items, 1)]
         executor.shutdown()
     except concurrent.futures.process.BrokenProcessPool as error:
@@ -95,12 +101,26 @@ def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Itera
                 os.environ[name] = value
 
 
+_workers_peak = 0.0
+"""[MB] The largest memory that any worker has reported with a result."""
+
 _prepare_worker: typing.Callable[[], None] | None = None
 """In a worker, what is to be called before its first item."""
 
 
+def end_with_parent() -> None:
+    """Lets this process, started by ``multiprocessing``, end as soon as its parent does, even if that was killed."""
+
+    def wait() -> None:
+        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def _start_worker(initializer, initargs) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and stops the workers
+    end_with_parent()
     global _prepare_worker
     _prepare_worker = None if initializer is None else functools.partial(initializer, *initargs)
 
@@ -111,14 +131,24 @@ def _run_item(function, item):
     if _prepare_worker is not None:
         _prepare_worker()
         _prepare_worker = None
-    return function(item)
+    return function(item), measure_peak_memory()
+
+
+def measure_peak_memory() -> float:
+    """The largest resident memory [MB] that this process has had.
+
+    Linux counts it afresh in each program (VmHWM), while ``getrusage`` hands down what the parent had when it started
+    this one. Elsewhere ``getrusage`` has to do; it counts in kB, on macOS in bytes.
+    """
+    status = pathlib.Path("/proc/self/status")
+    if status.is_file():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
 
 
 def format_peak_memory() -> str:
-    """The largest resident memory of this process and of its largest finished worker, e.g. "312 MB, workers 280 MB"."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return f"{own:.0f} MB" + (f", workers {child:.0f} MB" if child else "")
+    """The largest resident memory of this process and of its largest worker, e.g. "312 MB, workers 280 MB"."""
+    return f"{measure_peak_memory():.0f} MB" + (f", workers {_workers_peak:.0f} MB" if _workers_peak else "")
 
 
 def use_one_thread() -> None:
@@ -133,7 +163,11 @@ def run_stage(main: typing.Callable[[], None]) -> None:
     """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130."""
     use_one_thread()
     try:
-        main()
+        try:
+            main()
+        finally:
+            for process in multiprocessing.active_children():  # wherever the error arose, no worker holds up the end
+                process.kill()
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n")
         sys.exit(130)

@@ -5,12 +5,12 @@ import pathlib
 import signal
 import subprocess
 import sys
-import textwrap
 import time
+import typing
 
 import pytest
 
-from common.workers import format_peak_memory, run_in_processes
+from common.workers import format_peak_memory, measure_peak_memory, run_in_processes
 
 
 def square(x: int) -> int:
@@ -22,6 +22,16 @@ def square(x: int) -> int:
 def die(x: int) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return x
+
+
+def take_memory(n_megabytes: int) -> float:
+    bytearray(n_megabytes * 2**20)
+    return measure_peak_memory()
+
+
+def read_resident_memory() -> float:
+    """[MB], now."""
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def fail_to_start() -> None:
@@ -55,39 +65,70 @@ def test_peak_memory_is_said_in_megabytes():
     assert int(format_peak_memory().split()[0]) > 10
 
 
-def test_ctrl_c_stops_all_workers(tmp_path):
-    script = tmp_path / "stage.py"
-    script.write_text(
-        textwrap.dedent(
-            """
-            import os, pathlib, sys, time
-            from common.workers import run_in_processes, run_stage
+def test_peak_memory_is_each_process_own():
+    """A parent that was large once hands nothing down to its workers, which are what they report of themselves."""
+    own = measure_peak_memory() + 300.0
+    bytearray(int((own - read_resident_memory() + 50.0) * 2**20))
+    [worker] = run_in_processes(take_memory, [80], 2, 1, "memory", "item")
+    assert 80.0 < worker < 0.7 * own < measure_peak_memory()
+    assert float(format_peak_memory().split()[-2]) == pytest.approx(worker, abs=5.0)
 
-            def wait(path):
-                (pathlib.Path(path) / str(os.getpid())).touch()
-                time.sleep(60)
 
-            def main():
-                list(run_in_processes(wait, [sys.argv[1]] * 2, 2, 2, "waiting", "item"))
+STAGE = """
+import os, pathlib, sys, time
+from common.workers import run_in_processes, run_stage
 
-            if __name__ == "__main__":
-                run_stage(main)
-            """
-        )
-    )
+def wait(path):
+    (pathlib.Path(path) / str(os.getpid())).touch()
+    time.sleep(60)
+
+def main():
+    list(run_in_processes(wait, [sys.argv[1]] * 2, 2, 2, "waiting", "item"))
+
+if __name__ == "__main__":
+    run_stage(main)
+"""
+
+
+def start_stage(tmp_path: pathlib.Path) -> tuple[subprocess.Popen, list[int]]:
+    """A stage with two workers that wait, and their process ids."""
+    (tmp_path / "stage.py").write_text(STAGE)
     pids = tmp_path / "pids"
     pids.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])}
     process = subprocess.Popen(
-        [sys.executable, str(script), str(pids)], stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, str(tmp_path / "stage.py"), str(pids)], stderr=subprocess.PIPE, text=True, env=environment
     )
-    deadline = time.monotonic() + 60.0
-    while len(list(pids.iterdir())) < 2 and time.monotonic() < deadline:
+    wait_until(lambda: len(list(pids.iterdir())) == 2)
+    return process, [int(path.name) for path in pids.iterdir()]
+
+
+def wait_until(condition: typing.Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie that merely nobody has asked for."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_ctrl_c_stops_all_workers(tmp_path):
+    process, workers = start_stage(tmp_path)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "stopped by Ctrl-C" in errors
-    for path in pids.iterdir():
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(path.name), 0)
+    assert not any(map(is_running, workers))
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path):
+    process, workers = start_stage(tmp_path)
+    process.kill()
+    process.communicate(timeout=30)
+    wait_until(lambda: not any(map(is_running, workers)), seconds=20.0)
