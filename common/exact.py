@@ -166,17 +166,20 @@ def _solve(
 def _solve_active(
     curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray, active: numpy.ndarray
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """The optimum with some limits as equations, by the Schur complement of a Cholesky factorisation."""
-    factor = scipy.linalg.cho_factor(curvature, lower=True)
-    free = scipy.linalg.cho_solve(factor, slope)
-    free += scipy.linalg.cho_solve(factor, slope - curvature @ free)  # one refinement: flat directions cost digits
+    """The optimum with some limits as equations, by the null-space method (Nocedal and Wright 2006, section 16.2)."""
+    indices = numpy.flatnonzero(active)
+    q, r, order = scipy.linalg.qr(limits[indices].T, pivoting=True)
+    rank = int((numpy.abs(numpy.diag(r)) > 1e-12).sum())  # limits that repeat others add nothing
+    indices, r = indices[order[:rank]], r[:rank, :rank]
+    along, across = q[:, :rank], q[:, rank:]
+    x = along @ scipy.linalg.solve_triangular(r, bounds[indices], trans="T")
+    if across.shape[1]:
+        factor = scipy.linalg.cho_factor(across.T @ curvature @ across, lower=True)
+        for _ in range(3):  # the first solves, the others refine: flat directions cost digits
+            x = x + across @ scipy.linalg.cho_solve(factor, across.T @ (slope - curvature @ x))
     multipliers = numpy.zeros(len(bounds))
-    if not active.any():
-        return free, multipliers
-    rows = limits[active]
-    spread = scipy.linalg.cho_solve(factor, rows.T)
-    multipliers[active] = numpy.linalg.lstsq(rows @ spread, rows @ free - bounds[active], rcond=None)[0]
-    return free - spread @ multipliers[active], multipliers
+    multipliers[indices] = scipy.linalg.solve_triangular(r, along.T @ (slope - curvature @ x))
+    return x, multipliers
 
 
 def _solve_interior(

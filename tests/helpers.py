@@ -1,11 +1,15 @@
 """Functions that several test files share: made-up data, and motions that must change nothing."""
 
+import dataclasses
 import pathlib
+import typing
 
 import numpy
 import torch
 
 from common.dataset import Entry, ShardWriter, finish_dataset
+from common.potentials import compute_energy, compute_forces
+from common.tensors import ParameterizedMolecules, TensorForceField
 
 
 def make_entries(energies: list[dict], n_confs: int, seed: int = 0) -> list[Entry]:
@@ -44,3 +48,52 @@ def rotate_randomly(coords: torch.Tensor, seed: int) -> torch.Tensor:
     rotation, _ = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))
     rotation = rotation * torch.sign(torch.linalg.det(rotation))
     return coords @ rotation.T + torch.randn(3, generator=generator, dtype=torch.float64) * 10.0
+
+
+def simulate_entries(
+    molecules: ParameterizedMolecules,
+    force_field: TensorForceField,
+    entries: list[Entry],
+    sigma_energy: float,
+    sigma_forces: float,
+    seed: int = 0,
+) -> list[Entry]:
+    """The entries with energies and forces of ``force_field`` plus independent Gaussian noise."""
+    random = numpy.random.default_rng(seed)
+    simulated = []
+    for entry in entries:
+        topology, coords = molecules.topologies[entry.smiles], torch.from_numpy(entry.coords)
+        energy = compute_energy(topology, force_field, coords).numpy()
+        energy = energy + random.normal(0.0, sigma_energy, energy.shape)
+        forces = compute_forces(topology, force_field, coords).numpy()
+        forces = forces + random.normal(0.0, sigma_forces, forces.shape)
+        simulated.append(
+            dataclasses.replace(entry, energy=energy - energy.mean(), forces=forces, energy_offset=float(energy.mean()))
+        )
+    return simulated
+
+
+def change_parameters(
+    force_field: TensorForceField, types: typing.Iterable[str], seed: int, width: float = 1.0
+) -> TensorForceField:
+    """The force field with other k, minima, ε and σ, all of them sensible: a truth to be found, or another start."""
+    generator = torch.Generator().manual_seed(seed)
+    tables = {}
+    for type_ in types:
+        potential = force_field.potentials_by_type[type_]
+        table = potential.parameters.clone()
+        for name, relative, absolute in (
+            ("k", 0.1, 0.0 if type_ in ("Bonds", "Angles") else 0.3),
+            ("length", 0.01, 0.0),
+            ("angle", 0.02, 0.0),
+            ("epsilon", 0.1, 0.0),
+            ("sigma", 0.01, 0.0),
+        ):
+            if name in potential.parameter_cols:
+                column = table[:, potential.parameter_cols.index(name)]
+                noise = torch.randn(2, len(table), generator=generator, dtype=torch.float64)
+                column += width * (relative * column * noise[0] + absolute * noise[1])
+                if name == "angle":
+                    column.clamp_(max=numpy.pi)
+        tables[type_] = table
+    return force_field.replace_parameters(tables)
