@@ -158,6 +158,8 @@ def format_account(source: str, account: Account, archive: pathlib.Path, n_named
         f"{account.n_confs} conformers; left out: {len(account.failed)} entries that cannot be used, "
         f"{len(account.duplicates)} seen before, {account.n_confs_dropped} conformers"
     ]
+    if account.n_entries == 0:
+        lines.append(f"  nothing is left of {source}: no data set is written for it")
     groups = _group_by_reason(account.failed)
     for group in groups[:MAX_REASONS]:
         shown = [f"{archive}/{name}: {reason}" for name, reason in group[:n_named]]

@@ -12,12 +12,18 @@ AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 """Of linux/fcntl.h and linux/fs.h."""
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where there is no space left, on the disk or for this user."""
+
 
 @contextlib.contextmanager
 def replace_atomically(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
     """A name beside ``path`` to write a file to; it takes ``path``'s place when the block ends without an error.
 
     The parent folder is made. On an error the half-written file is removed and what stood at ``path`` stays.
+
+    Raises:
+        OSError: the disk is full, whatever a library made of that; it names ``path``.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,8 +33,22 @@ def replace_atomically(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]
         with beside.open("rb") as file:
             os.fsync(file.fileno())
         beside.replace(path)
+    except (OSError, RuntimeError) as error:
+        number = _find_full_disk(error)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _find_full_disk(error: BaseException | None) -> int | None:
+    """The error number of a full disk among the errors that led to this one: torch raises errors of its own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL_DISK:
+            return error.errno
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def replace_folder(new: str | os.PathLike, path: str | os.PathLike) -> None:

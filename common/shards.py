@@ -11,7 +11,6 @@ input or of other settings are never used: they are removed.
 """
 
 import dataclasses
-import errno
 import functools
 import hashlib
 import json
@@ -24,7 +23,7 @@ import numpy
 import pyarrow
 
 from common.dataset import SCHEMA, finish_dataset
-from common.files import replace_atomically, replace_folder
+from common.files import recover_folder, replace_atomically, replace_folder
 from common.workers import run_in_processes
 
 FORMAT = 1
@@ -134,6 +133,8 @@ def publish_datasets(
 ) -> None:
     """Puts finished sources at ``output``, all at once, in place of what an earlier run left there.
 
+    A source without rows is left out: the stage has said why.
+
     Args:
         output: the folder of data sets; what stands there and is not among ``sources`` goes.
         sources: the shards of each source and the contents of its ``provenance.json``. To be the same whatever the
@@ -141,17 +142,19 @@ def publish_datasets(
         files: further text files by their path below ``output``, e.g. ``{"smiles.json": "[...]"}``.
 
     Raises:
-        ValueError: a source has no rows, or ``output`` holds something that no stage wrote.
+        ValueError: no source has rows, or ``output`` holds something that no stage wrote.
     """
     check_output(output, files or ())
-    for shards, _ in sources:
-        if sum(_count_rows(path) for path in shards.paths) == 0:
-            raise ValueError(f"{shards.source}: nothing is left of this source; the reasons are given above")
+    sources = [(shards, provenance) for shards, provenance in sources if any(map(_count_rows, shards.paths))]
+    if not sources:
+        raise ValueError(f"{output}: nothing is left of any source; the reasons are given above")
     work = _get_work_folder(output)
     finished = work / ".finished"
     shutil.rmtree(finished, ignore_errors=True)
     for shards, provenance in sources:
-        finish_dataset(shards.folder, shards.paths, finished / shards.source, provenance)
+        folder = finished / f".{shards.source}"
+        folder.mkdir(parents=True)
+        finish_dataset(folder, _link_files(shards.paths, folder), finished / shards.source, provenance)
     for name, text in (files or {}).items():
         (finished / name).write_text(text)
     replace_folder(finished, output)
@@ -161,6 +164,8 @@ def publish_datasets(
 def check_output(output: str | os.PathLike, files: typing.Collection[str] = ()) -> None:
     """Makes sure that what stands at ``output`` may be replaced; a stage calls it before its long work, too.
 
+    What a run that was killed while it replaced the folder had moved aside is put back.
+
     Args:
         output: the folder of data sets, which need not exist.
         files: names of further files that the stage writes there.
@@ -169,6 +174,7 @@ def check_output(output: str | os.PathLike, files: typing.Collection[str] = ()) 
         ValueError: there is something that no stage wrote, which replacing the folder would remove.
     """
     output = pathlib.Path(output)
+    recover_folder(output)
     if not output.exists():
         return
     if not output.is_dir():
@@ -213,17 +219,9 @@ def _remove_stale_shards(work: pathlib.Path, source: str, folder: pathlib.Path) 
 
 def _make_shard(function, item: tuple[typing.Sequence, pathlib.Path]) -> None:
     items, path = item
-    try:
-        result = function(items, path)
-        with replace_atomically(path.with_suffix(".json")) as beside:
-            beside.write_text(json.dumps({"n_bytes": path.stat().st_size, "result": result}))
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OSError(
-                f"{path.parent}: the disk is full; free some space, then run the same command again: "
-                "what is finished will be used"
-            ) from error
-        raise
+    result = function(items, path)
+    with replace_atomically(path.with_suffix(".json")) as beside:
+        beside.write_text(json.dumps({"n_bytes": path.stat().st_size, "result": result}))
 
 
 def _read_result(path: pathlib.Path) -> dict[str, typing.Any] | None:
@@ -233,6 +231,20 @@ def _read_result(path: pathlib.Path) -> dict[str, typing.Any] | None:
         return record["result"] if record["n_bytes"] == path.stat().st_size else None
     except FileNotFoundError:
         return None
+
+
+def _link_files(paths: typing.Sequence[pathlib.Path], folder: pathlib.Path) -> list[pathlib.Path]:
+    """Second names of finished shards, so that a run killed while it publishes finds them under their first.
+
+    Where the file system has no hard links they are moved instead.
+    """
+    links = [folder / path.name for path in paths]
+    for path, link in zip(paths, links, strict=True):
+        try:
+            os.link(path, link)
+        except OSError:
+            path.rename(link)
+    return links
 
 
 def _count_rows(path: pathlib.Path) -> int:

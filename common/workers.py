@@ -1,6 +1,7 @@
 """Many processes on one machine, for work that falls into independent items."""
 
 import concurrent.futures
+import errno
 import functools
 import itertools
 import multiprocessing
@@ -15,6 +16,8 @@ import typing
 
 import threadpoolctl
 import tqdm
+
+from common.files import FULL_DISK
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -172,5 +175,20 @@ def run_stage(main: typing.Callable[[], None]) -> None:
         sys.stderr.write("\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n")
         sys.exit(130)
     except (ValueError, OSError, RuntimeError) as error:
-        sys.stderr.write(f"\nerror: {error}\n")
+        sys.stderr.write(f"\nerror: {_describe_error(error)}\n")
         sys.exit(1)
+
+
+def _describe_error(error: Exception) -> str:
+    """What is wrong and what to do about it, where the system says the first alone."""
+    number = getattr(error, "errno", None)
+    if number in FULL_DISK:
+        return (
+            f"{error.filename or 'output'}: the disk is full; free some space, then run the same command again: what "
+            "is finished will be used"
+        )
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return (
+            f"{error.filename}: {error.strerror}; see to the permissions there, or name another place (--help says how)"
+        )
+    return str(error)

@@ -259,6 +259,18 @@ def test_empty_source(small_archive, tmp_path):
     assert "spice-pubchem.tar.gz" in result.stderr
 
 
+def test_source_of_nothing_but_duplicates_is_reported_and_left_out(small_archive, tmp_path):
+    archive, output = tmp_path / "8150601", tmp_path / "data-raw"
+    shutil.copytree(small_archive, archive)
+    shutil.rmtree(archive / "spice-des-monomers")
+    shutil.copytree(archive / "gen2-torsion", archive / "spice-des-monomers")
+    console = run("--input", archive, "--output", output, "--n-workers", 1).stdout
+    assert "spice-des-monomers: 0 of 1 entries" in console
+    assert "spice-des-monomers/0 repeats gen2-torsion/0" in console
+    assert "nothing is left of spice-des-monomers: no data set is written for it" in console
+    assert sorted(path.name for path in output.glob("*/")) == ["gen2-opt", "gen2-torsion", "spice-pubchem"]
+
+
 def test_output_that_cannot_be_written(small_archive, tmp_path):
     (tmp_path / "file").write_text("x")
     result = run("--input", small_archive, "--output", tmp_path / "file" / "data-raw", expect=1)

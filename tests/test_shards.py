@@ -126,11 +126,39 @@ def test_a_shard_of_the_wrong_size_is_made_again(output):
     assert make(output, [["x"], ["y"]]).made == (False, True)
 
 
-def test_a_source_without_rows_is_an_error(output):
+def test_a_source_without_rows_is_left_out(output):
+    empty, full = make(output, [["-"]], source="a"), make(output, [["x"]], source="b")
+    publish_datasets(output, [(empty, {}), (full, {})])
+    assert [path.name for path in output.iterdir()] == ["b"]
+
+
+def test_no_rows_at_all_are_an_error(output):
     shards = make(output, [["-"]])
-    with pytest.raises(ValueError, match="a: nothing is left"):
+    with pytest.raises(ValueError, match="nothing is left of any source"):
         publish_datasets(output, [(shards, {})])
     assert not output.exists()
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_run_killed_while_it_publishes_keeps_its_shards(output, has_links, monkeypatch):
+    """With hard links, that is: without them the shards that were moved are made again."""
+    if not has_links:
+        monkeypatch.setattr("os.link", refuse)
+    slices = [["x"], ["y"]]
+    shards = make(output, slices)
+    monkeypatch.setattr("common.shards.replace_folder", refuse)
+    with pytest.raises(OSError, match="refused"):
+        publish_datasets(output, [(shards, {})])
+    monkeypatch.undo()
+    again = make(output, slices)
+    assert again.made == (not has_links, not has_links)
+    publish_datasets(output, [(again, {})])
+    assert read_names(output / "a") == ["x", "y"]
+    assert [path.name for path in output.parent.iterdir()] == ["data"]
+
+
+def refuse(*_):
+    raise OSError("refused")
 
 
 def test_what_no_stage_wrote_is_not_replaced(output):
