@@ -5,7 +5,9 @@ difference: where smee holds a sparse assignment matrix, these hold ``parameter_
 that each interaction uses. Units: Angstrom, kcal/mol, radian, elementary charge. Values are float64, indices int64.
 """
 
+import contextlib
 import dataclasses
+import gc
 import os
 import pathlib
 import pickle
@@ -210,32 +212,45 @@ def _share_storage(plain: typing.Any) -> typing.Any:
     """The same nest of dicts with its int64 tensors as views of one buffer.
 
     ``torch.save`` writes one archive member for each storage: hundreds of thousands of small tensors would make a
-    file several times as large and slow to write.
+    file several times as large and slow to write. A tensor that occurs twice, as exclusions do, is stored once.
     """
-    leaves: list[torch.Tensor] = []
+    leaves: dict[int, torch.Tensor] = {}
 
     def collect(value):
         if isinstance(value, dict):
             for item in value.values():
                 collect(item)
         elif isinstance(value, torch.Tensor) and value.dtype == torch.int64:
-            leaves.append(value)
+            leaves[id(value)] = value
 
     collect(plain)
     if not leaves:
         return plain
-    views = iter(torch.cat([leaf.reshape(-1) for leaf in leaves]).split([leaf.numel() for leaf in leaves]))
+    buffer = torch.cat([leaf.reshape(-1) for leaf in leaves.values()])
+    parts = buffer.split([leaf.numel() for leaf in leaves.values()])
+    views = {key: part.view(leaf.shape) for (key, leaf), part in zip(leaves.items(), parts, strict=True)}
 
     def rebuild(value):
         if isinstance(value, dict):
             return {name: rebuild(item) for name, item in value.items()}
-        if isinstance(value, torch.Tensor) and value.dtype == torch.int64:
-            return next(views).view(value.shape)
-        return value
+        return views.get(id(value), value)
 
     return rebuild(plain)
 
 
+@contextlib.contextmanager
+def _pause_garbage_collection() -> typing.Iterator[None]:
+    """Looking through hundreds of thousands of tensors over and over, while more come, costs a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_pause_garbage_collection()
 def save_parameters(path: str | os.PathLike, molecules: ParameterizedMolecules) -> None:
     """Writes a ``.pt`` file of plain dicts, lists, strings and tensors; nothing is at ``path`` until it is whole."""
     plain = {
@@ -249,6 +264,7 @@ def save_parameters(path: str | os.PathLike, molecules: ParameterizedMolecules) 
         torch.save(plain, beside)
 
 
+@_pause_garbage_collection()
 def load_parameters(path: str | os.PathLike) -> ParameterizedMolecules:
     """Reads a ``.pt`` file that :func:`save_parameters` wrote.
 
