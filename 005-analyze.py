@@ -69,7 +69,7 @@ def main() -> None:
         evaluation = evaluate(study.data, index.rows, study.candidates, study.settings, arguments.n_workers)
         errors = sum_over_entries(evaluation)
         results = collect_results(study, index, evaluation, errors, molecules)
-        curves = read_curves(study.runs[0].folder) if study.runs else {}
+        curves = {run.folder.name: read_curves(run.folder) for run in study.runs}
         drawings = draw_all(results, evaluation, errors, curves)
         write_analysis(folder, results, drawings, curves)
     print_results(results.summary)

@@ -21,6 +21,10 @@ from common.tensors import save_parameters
 CHECK_TOLERANCE = 1e-6
 """Relative: the statistics and the direct evaluation differ by rounding alone, which stays far below."""
 
+OPTIMUM = "optimum"
+"""The candidate of a run with the least training loss there is. Without priors it fails molecules that it has not seen,
+so that it is a floor for the training loss and no force field to use: it is not drawn."""
+
 CHECK_FLOOR = 1e-9
 """[kcal²/mol²] and [kcal²/mol²/Angstrom²]: what a loss of zero may differ by."""
 
@@ -113,7 +117,7 @@ def _read_json(path: pathlib.Path, keys: typing.Iterable[str]) -> dict[str, typi
 
 
 def study_runs(runs: typing.Sequence[Run], data: pathlib.Path | None, parameters: pathlib.Path | None) -> Study:
-    """One or more runs side by side, on the data of the first.
+    """One or more runs side by side, on the data of the first; the optimum is a candidate only of a run alone.
 
     Args:
         runs: at least one.
@@ -122,14 +126,13 @@ def study_runs(runs: typing.Sequence[Run], data: pathlib.Path | None, parameters
     candidates: list[Candidate] = []
     starts: dict[pathlib.Path, str] = {}
     for run in runs:
-        prefix = f"{run.folder.name} " if len(runs) > 1 else ""
         start, fitted = parameters or run.parameters, run.folder / "force-field.pt"
         if start not in starts:
-            starts[start] = "initial" if not starts else f"{prefix}initial"
+            starts[start] = "initial" if not starts else f"{run.folder.name} initial"
             candidates.append(Candidate(starts[start], start, fitted))
-        candidates.append(Candidate(f"{prefix}fitted", fitted, fitted))
-        if (run.folder / "optimum.pt").is_file():
-            candidates.append(Candidate(f"{prefix}optimum", run.folder / "optimum.pt", fitted))
+        candidates.append(Candidate(name_fitted(run, runs), fitted, fitted))
+        if len(runs) == 1 and (run.folder / "optimum.pt").is_file():
+            candidates.append(Candidate(OPTIMUM, run.folder / "optimum.pt", fitted))
     return Study(
         runs=tuple(runs),
         data=data or runs[0].data,
@@ -139,6 +142,11 @@ def study_runs(runs: typing.Sequence[Run], data: pathlib.Path | None, parameters
         after=candidates[1].name,
         choose_split=SplitChooser(runs[0].splits),
     )
+
+
+def name_fitted(run: Run, runs: typing.Sequence[Run]) -> str:
+    """What the force field that a run fitted is called among those of other runs."""
+    return "fitted" if len(runs) == 1 else run.folder.name
 
 
 def study_parameters(data: pathlib.Path, parameters: pathlib.Path) -> Study:
@@ -211,8 +219,8 @@ def check_run(run: Run, study: Study, errors: EntryErrors, molecules_are_missing
         return [f"run {name} was fitted to other data or with other settings: its losses could not be checked"]
     if molecules_are_missing:
         return [f"run {name}: its losses could not be checked, since molecules were left out"]
-    prefix = f"{name} " if len(study.runs) > 1 else ""
-    differences = check_losses(run, errors, {"initial": study.before, "final": f"{prefix}fitted"})
+    names = {"initial": study.before, "final": name_fitted(run, study.runs), "optimum": OPTIMUM}
+    differences = check_losses(run, errors, {label: name for label, name in names.items() if name in errors.names})
     if differences:
         differences = [
             f"run {name}: energies and forces computed now do not give the losses that 004-train.py wrote down; data "
@@ -228,7 +236,7 @@ def check_losses(run: Run, errors: EntryErrors, names: typing.Mapping[str, str])
     Args:
         run: what 004 wrote down.
         errors: of all entries of its data.
-        names: the candidates that 004 calls "initial" and "final".
+        names: the candidates that 004 calls "initial", "final" and "optimum".
 
     Returns:
         A line for each difference; none where all agree.

@@ -45,7 +45,7 @@ def write_analysis(
     folder: pathlib.Path,
     results: Results,
     drawings: typing.Mapping[str, typing.Sequence[Drawing | None]],
-    curves: typing.Mapping[str, Curve],
+    curves: typing.Mapping[str, typing.Mapping[str, Curve]],
 ) -> None:
     """Writes all files.
 
@@ -53,7 +53,7 @@ def write_analysis(
         folder: where to.
         results: what was found.
         drawings: the figures by section of the report.
-        curves: the learning curves of the first run.
+        curves: the learning curves of each run.
     """
     summary = results.summary
     pictures = {section: [_render(drawing) for drawing in mine] for section, mine in drawings.items()}
@@ -66,8 +66,9 @@ def write_analysis(
         written.append(path)
     tables = {field.name: getattr(results.tables, field.name) for field in dataclasses.fields(results.tables)}
     tables["learning_curves"] = [
-        {"curve": tag, "epoch": int(epoch), "value": float(value)}
-        for tag, curve in curves.items()
+        {"run": run, "curve": tag, "epoch": int(epoch), "value": float(value)}
+        for run, own in curves.items()
+        for tag, curve in own.items()
         for epoch, value in zip(curve.epochs, curve.values, strict=True)
     ]
     for name, records in tables.items():
@@ -75,7 +76,8 @@ def write_analysis(
             written.append(folder / "tables" / f"{name.replace('_', '-')}.csv")
             write_table(written[-1], records)
     write_json(folder / METRICS, summary)
-    files = [METRICS, *sorted(str(path.relative_to(folder)) for path in written)]
+    fitted = [os.path.relpath(pathlib.Path(run["folder"]) / "force-field.offxml", folder) for run in summary["runs"]]
+    files = [*fitted, METRICS, *sorted(str(path.relative_to(folder)) for path in written)]
     (folder / REPORT).write_text(render_report(summary, pictures, files, _choose_title(summary)), encoding="utf-8")
 
 

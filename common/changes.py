@@ -7,7 +7,7 @@ import pathlib
 import typing
 
 from common.files import replace_atomically
-from common.offxml import parse_force_field
+from common.parameter_table import read_ids
 from common.tensors import ParameterizedMolecules, TensorForceField
 
 DISPLAY_UNITS = {
@@ -20,7 +20,7 @@ DISPLAY_UNITS = {
 }
 """Units in which people read a value, and the factor to them."""
 
-_TRUTH = {"True": True, "False": False, "": None}
+_TRUTH = {"yes": True, "no": False, "": None}
 
 ParameterName = tuple[str, str, int | None, str]
 """Type, SMIRKS, term (as in ``ParameterKey.mult``) and column."""
@@ -32,6 +32,7 @@ class Details(typing.NamedTuple):
     standard_error: float | None = None
     n_molecules: int | None = None
     is_determined: bool | None = None
+    correlated_with: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,18 +40,21 @@ class Change:
     """One value that a fit may have changed.
 
     Attributes:
-        type, smirks, id, mult, column: which one; ``mult`` counts from 1, None where there is one term only.
+        type, smirks, id, mult, column: which one; ``mult`` counts the terms of a torsion from 1, else None.
+        periodicity: of a torsion's term, else None.
         unit: of the values.
         initial, fitted: its values.
         standard_error: of the fitted value, None where unknown.
         n_molecules: how many training molecules feel it, None where unknown.
         is_determined: whether the data determine it, None where unknown.
+        correlated_with: the value that the data tell it apart from least, "" where unknown.
     """
 
     type: str
     smirks: str
     id: str
     mult: int | None
+    periodicity: int | None
     column: str
     unit: str
     initial: float
@@ -58,6 +62,7 @@ class Change:
     standard_error: float | None = None
     n_molecules: int | None = None
     is_determined: bool | None = None
+    correlated_with: str = ""
 
     @property
     def change(self) -> float:
@@ -70,8 +75,8 @@ class Change:
 
     @property
     def label(self) -> str:
-        """A short name: the id, or the SMIRKS where there is none; and which term."""
-        return (self.id or self.smirks) + (f", term {self.mult}" if self.mult is not None else "")
+        """A short name: the id, or the SMIRKS where there is none; for a torsion, with the term's periodicity."""
+        return (self.id or self.smirks) + (f" (n = {self.periodicity})" if self.periodicity is not None else "")
 
 
 def list_changes(
@@ -87,13 +92,14 @@ def list_changes(
         initial, fitted: the force field before and after.
         details: what :func:`read_details` gives.
     """
-    ids = find_ids(fitted)
+    ids = read_ids(fitted.provenance["offxml"])
     changes = []
     for type_, columns in trained.items():
         after = fitted.force_field.potentials_by_type.get(type_)
         if after is None:
             continue
         before = initial.potentials_by_type[type_]
+        is_torsion = "periodicity" in after.parameter_cols
         for row, key in enumerate(after.parameter_keys):
             for column in columns:
                 unit = after.parameter_units[after.parameter_cols.index(column)]
@@ -107,6 +113,7 @@ def list_changes(
                         smirks=key.id,
                         id=ids.get((type_, key.id), ""),
                         mult=mult,
+                        periodicity=int(after.column("periodicity")[row]) if is_torsion else None,
                         column=column,
                         unit=display,
                         initial=before.column(column)[row].item() * factor,
@@ -114,15 +121,10 @@ def list_changes(
                         standard_error=None if error is None else error * factor,
                         n_molecules=known.n_molecules,
                         is_determined=known.is_determined,
+                        correlated_with=known.correlated_with,
                     )
                 )
     return changes
-
-
-def find_ids(molecules: ParameterizedMolecules) -> dict[tuple[str, str], str]:
-    """The id of each (type, SMIRKS) in the force field file that the parameters came from."""
-    sections = parse_force_field(molecules.provenance["offxml"], molecules.provenance["force_field"]).sections
-    return {(name, p.smirks): p.id for name, section in sections.items() for p in section.parameters}
 
 
 def read_details(path: pathlib.Path) -> dict[ParameterName, Details]:
@@ -145,6 +147,7 @@ def read_details(path: pathlib.Path) -> dict[ParameterName, Details]:
                     float(record["standard_error"]) if record["standard_error"] else None,
                     int(record["n_molecules"]) if record["n_molecules"] else None,
                     _TRUTH[record["determined"]],
+                    record["correlated_with"],
                 )
                 for record in csv.DictReader(file)
             }

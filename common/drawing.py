@@ -11,6 +11,9 @@ from common.molecule import from_mapped_smiles
 SIZE = (260, 170)
 """[pixel] of a drawing; it may be scaled."""
 
+BOND_LENGTH = 28
+"""[pixel] at most, so that small molecules are not blown up."""
+
 _HIGHLIGHT = (0.98, 0.80, 0.40)
 _ORIGIN = "atom_of_data"
 
@@ -33,6 +36,7 @@ def draw_molecule(mapped_smiles: str, highlighted: typing.Collection[int] = ()) 
     options = drawer.drawOptions()
     options.clearBackground = False
     options.setHighlightColour(_HIGHLIGHT)
+    options.fixedBondLength = BOND_LENGTH
     rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol, highlightAtoms=atoms, highlightBonds=bonds, kekulize=True)
     drawer.FinishDrawing()
     return drawer.GetDrawingText()

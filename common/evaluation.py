@@ -98,6 +98,13 @@ class Evaluation:
         """Where the conformers of each entry begin, ``shape=(n_entries,)``."""
         return numpy.cumsum(self.n_confs) - self.n_confs
 
+    def select(self, names: typing.Sequence[str]) -> "Evaluation":
+        """The evaluation of some of the candidates."""
+        places = [self.names.index(name) for name in names]
+        chosen = {name: getattr(self, name)[places] for name in ("energies", "force_squares", "force_magnitudes")}
+        samples = {split: sample[[0, *(1 + i for i in places)]] for split, sample in self.force_samples.items()}
+        return dataclasses.replace(self, names=tuple(names), force_samples=samples, **chosen)
+
 
 class Index(typing.NamedTuple):
     """The entries that every candidate can do, and the molecules that one or more cannot.
@@ -209,6 +216,17 @@ def evaluate(
     return _concatenate(list(parts))
 
 
+def evaluate_here(
+    data: str | os.PathLike,
+    rows: typing.Sequence[Row],
+    molecules: typing.Mapping[str, ParameterizedMolecules],
+    settings: PassSettings,
+) -> Evaluation:
+    """As :func:`evaluate`, of candidates that are loaded, in this process; for few entries."""
+    worker = _Worker(pathlib.Path(data), dict(molecules), settings, _choose_fractions(rows))
+    return _evaluate_rows(rows, worker)
+
+
 def _choose_fractions(rows: typing.Sequence[Row]) -> dict[str, float]:
     """Which fraction of the force components of each split is sampled."""
     totals: dict[str, int] = {}
@@ -260,13 +278,17 @@ def _start_worker(
 
 
 def _evaluate_slice(rows: list[Row]) -> Evaluation:
+    return _evaluate_rows(rows, _worker)
+
+
+def _evaluate_rows(rows: typing.Sequence[Row], worker: _Worker) -> Evaluation:
     """The evaluation of some entries, those of one source after another."""
     results = []
     for source in dict.fromkeys(row.source for row in rows):
         mine = [row for row in rows if row.source == source]
-        dataset = open_dataset(_worker.data / source)
+        dataset = open_dataset(worker.data / source)
         for row, entry in zip(mine, read_entries(dataset, [row.row for row in mine]), strict=True):
-            results.append(_evaluate_entry(row, entry, _worker))
+            results.append(_evaluate_entry(row, entry, worker))
     return _concatenate(results)
 
 

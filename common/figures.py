@@ -51,19 +51,19 @@ def draw_parity(evaluation: Evaluation, errors: EntryErrors, summary: dict[str, 
     """Energies and forces of each candidate against the reference, on the split whose figures count."""
     split = summary["focus"]
     group = next(g for g in summary["groups"] if g["split"] == split and g["source"] == "all")
+    evaluation = evaluation.select(summary["drawn"])
     in_split = numpy.repeat((errors.splits == split) | (split == "all"), evaluation.n_confs)
     samples = evaluation.force_samples[split]
     energies = _centre(evaluation, numpy.vstack((evaluation.reference, evaluation.energies)))[:, in_split]
     energy_limits = find_limits(list(energies))
     force_limits = find_limits(list(samples), FORCE_COVERAGE)
     drawings = []
-    for i, name in enumerate(evaluation.names):
-        figures = group["candidates"][name]
-        for quantity, limits, values, unit, key in (
-            ("energy", energy_limits, energies, ENERGY_UNIT, "energy_rmse"),
-            ("force", force_limits, samples, FORCE_UNIT, "force_rmse"),
-        ):
-            note = f"RMSE {format_number(figures[key])} {unit}"
+    for quantity, limits, values, unit, key in (
+        ("energy", energy_limits, energies, ENERGY_UNIT, "energy_rmse"),
+        ("force", force_limits, samples, FORCE_UNIT, "force_rmse"),
+    ):
+        for i, name in enumerate(evaluation.names):
+            note = f"RMSE {format_number(group['candidates'][name][key])} {unit}"
             figure = plot_parity(values[0], values[i + 1], limits, name, quantity, unit, note)
             description = f"Parity plot of the {quantity} by {name} against the quantum reference; {note}."
             drawings.append(Drawing(f"parity-{quantity}-{_to_file_name(name)}", description, figure))
@@ -80,8 +80,11 @@ def _to_file_name(name: str) -> str:
     return "".join(character if character.isalnum() or character in ".-" else "-" for character in name)
 
 
-def draw_error_against_energy(evaluation: Evaluation, errors: EntryErrors, split: str) -> list[Drawing]:
+def draw_error_against_energy(
+    evaluation: Evaluation, errors: EntryErrors, summary: dict[str, typing.Any]
+) -> list[Drawing]:
     """The errors of conformers that lie more or less above the lowest of their entry."""
+    split, evaluation = summary["focus"], evaluation.select(summary["drawn"])
     in_split = (errors.splits == split) | (split == "all")
     chosen = numpy.repeat(in_split & (errors.n_confs > 1), evaluation.n_confs)
     if not chosen.any():
@@ -120,11 +123,11 @@ def draw_sources(summary: dict[str, typing.Any]) -> list[Drawing]:
     groups = [g for g in summary["groups"] if g["split"] == summary["focus"] and g["source"] != "all"]
     if not groups:
         return []
-    colours = choose_colours(summary["candidates"])
+    colours = choose_colours(summary["drawn"])
     drawings = []
     for quantity, key, unit in (("energy", "energy_rmse", ENERGY_UNIT), ("force", "force_rmse", FORCE_UNIT)):
-        values = {n: [g["candidates"][n][key] for g in groups] for n in summary["candidates"]}
-        intervals = {n: [g["candidates"][n][f"{key}_interval"] for g in groups] for n in summary["candidates"]}
+        values = {n: [g["candidates"][n][key] for g in groups] for n in summary["drawn"]}
+        intervals = {n: [g["candidates"][n][f"{key}_interval"] for g in groups] for n in summary["drawn"]}
         figure = plot_bars(
             [group["source"] for group in groups], values, intervals, f"{quantity} RMSE [{unit}]", "", colours
         )
@@ -133,15 +136,20 @@ def draw_sources(summary: dict[str, typing.Any]) -> list[Drawing]:
     return drawings
 
 
-def draw_learning_curves(curves: typing.Mapping[str, Curve], floor: float | None) -> list[Drawing]:
-    """The loss and the parts of it that the run logged."""
+def draw_learning_curves(curves: typing.Mapping[str, typing.Mapping[str, Curve]], floor: float | None) -> list[Drawing]:
+    """The loss and its parts, of each run, as far as they were logged."""
     drawings = []
     for tag, label, y_label in (
         ("loss", "loss", "loss [kcal²/mol²]"),
         ("rmse_energy", "energy", f"energy error [{ENERGY_UNIT}]"),
         ("rmse_forces", "forces", f"force error [{FORCE_UNIT}]"),
     ):
-        mine = {split: curves[f"{tag}/{split}"] for split in ("train", "validation") if f"{tag}/{split}" in curves}
+        mine = {
+            f"{run} {split}" if len(curves) > 1 else split: own[f"{tag}/{split}"]
+            for run, own in curves.items()
+            for split in ("train", "validation")
+            if f"{tag}/{split}" in own
+        }
         if mine:
             figure = plot_learning_curves(mine, floor if tag == "loss" else None, y_label, "")
             description = f"Learning curve of the {label}, for train and validation."
@@ -163,21 +171,25 @@ def draw_changes(changes: typing.Mapping[str, typing.Sequence[Change]]) -> list[
 
 def draw_profiles(summary: dict[str, typing.Any]) -> list[Drawing | None]:
     """The energy profile of each of the worst molecules; None where there is one conformer only."""
-    colours = choose_colours(summary["candidates"])
+    colours = choose_colours(summary["drawn"])
     drawings: list[Drawing | None] = []
     for number, record in enumerate(summary["worst_molecules"], start=1):
         profile = record["profile"]
         if profile is None:
             drawings.append(None)
             continue
-        figure = plot_profile(profile["x"], profile["reference"], profile["energies"], profile["axis"], colours)
+        energies = {name: profile["energies"][name] for name in summary["drawn"]}
+        figure = plot_profile(profile["x"], profile["reference"], energies, profile["axis"], colours)
         description = f"Energy profile of {record['molecule']}: quantum against force fields."
         drawings.append(Drawing(f"profile-{number:02d}", description, figure))
     return drawings
 
 
 def draw_all(
-    results: Results, evaluation: Evaluation, errors: EntryErrors, curves: typing.Mapping[str, Curve]
+    results: Results,
+    evaluation: Evaluation,
+    errors: EntryErrors,
+    curves: typing.Mapping[str, typing.Mapping[str, Curve]],
 ) -> dict[str, list[Drawing | None]]:
     """All figures by the section of the report that they belong to."""
     summary = results.summary
@@ -185,7 +197,7 @@ def draw_all(
     return {
         "sources": draw_sources(summary),
         "parity": draw_parity(evaluation, errors, summary),
-        "relative_energy": draw_error_against_energy(evaluation, errors, summary["focus"]),
+        "relative_energy": draw_error_against_energy(evaluation, errors, summary),
         "learning": draw_learning_curves(curves, floor),
         "changes": draw_changes(results.changes),
         "profiles": draw_profiles(summary),

@@ -4,6 +4,7 @@ Colours are those of Okabe and Ito, which people with any colour vision tell apa
 (https://jfly.uni-koeln.de/color/). The candidates keep their colours from figure to figure.
 """
 
+import functools
 import io
 import typing
 
@@ -12,6 +13,7 @@ import numpy
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 COLOURS = ("#767676", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("s", "o", "^", "D", "v", "P", "X", "*")
@@ -55,10 +57,18 @@ def render_png(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
+def _in_style(plot: typing.Callable[..., Figure]) -> typing.Callable[..., Figure]:
+    @functools.wraps(plot)
+    def wrapped(*args, **kwargs):
+        with matplotlib.rc_context(STYLE):
+            return plot(*args, **kwargs)
+
+    return wrapped
+
+
 def _make_axes(width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axes]:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.add_subplot()
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
 
 
 def find_limits(arrays: typing.Sequence[numpy.ndarray], coverage: float = 1.0) -> tuple[float, float]:
@@ -70,6 +80,7 @@ def find_limits(arrays: typing.Sequence[numpy.ndarray], coverage: float = 1.0) -
     return low - margin, high + margin
 
 
+@_in_style
 def plot_parity(
     reference: numpy.ndarray,
     predicted: numpy.ndarray,
@@ -128,6 +139,7 @@ class Band(typing.NamedTuple):
     high: numpy.ndarray | None = None
 
 
+@_in_style
 def plot_lines(
     lines: typing.Mapping[str, Band], x_label: str, y_label: str, title: str, colours: typing.Mapping[str, str]
 ) -> Figure:
@@ -143,6 +155,7 @@ def plot_lines(
     return figure
 
 
+@_in_style
 def plot_learning_curves(
     curves: typing.Mapping[str, tuple[numpy.ndarray, numpy.ndarray]],
     floor: float | None,
@@ -156,16 +169,21 @@ def plot_learning_curves(
         floor: the least that the training curve can reach, a dashed line; None where it is not known.
         y_label, title: what the figure says.
     """
-    figure, axes = _make_axes(5.6, 3.9)
+    figure, axes = _make_axes(5.2, 3.9)
     for i, (name, (epochs, values)) in enumerate(curves.items()):
         axes.plot(epochs, values, color=COLOURS[i + 1], linestyle=("-", "--", "-.", ":")[i % 4], label=name)
     if floor is not None:
         axes.axhline(floor, color="#000000", linewidth=1.0, linestyle=(0, (1, 1)), label="exact optimum of train")
     axes.set(xlabel="epoch", ylabel=y_label, title=title, yscale="log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(MaxNLocator(6) if high < 10.0 * low else LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.legend()
     return figure
 
 
+@_in_style
 def plot_bars(
     categories: typing.Sequence[str],
     values: typing.Mapping[str, typing.Sequence[float]],
@@ -201,6 +219,7 @@ class Move(typing.NamedTuple):
     error: float | None
 
 
+@_in_style
 def plot_moves(moves: typing.Sequence[Move], x_label: str, title: str) -> Figure:
     """From where to where values went, one line each, the first at the top."""
     figure, axes = _make_axes(SIZE[0] + 0.4, 1.3 + 0.26 * len(moves))
@@ -224,6 +243,7 @@ def _shorten(label: str, length: int = 26) -> str:
     return label if len(label) <= length else label[: length - 1] + "…"
 
 
+@_in_style
 def plot_profile(
     x: typing.Sequence[float],
     reference: typing.Sequence[float],
@@ -231,13 +251,17 @@ def plot_profile(
     x_label: str,
     colours: typing.Mapping[str, str],
 ) -> Figure:
-    """Relative energies along an entry, quantum and force fields."""
+    """Relative energies along an entry, quantum and force fields; lines where ``x`` is a path, else points."""
     figure, axes = _make_axes(3.7, 2.5)
-    axes.plot(x, reference, "o-", color="#000000", markersize=3.0, linewidth=1.3, label="quantum")
-    for style, (name, values) in zip(("--", "-", "-.", ":") * len(energies), energies.items(), strict=False):
-        axes.plot(x, values, linestyle=style, color=colours[name], linewidth=1.5, label=name)
+    is_path = x_label.startswith("dihedral")
+    axes.plot(x, reference, "o-", color="#000000", markersize=3.0, linewidth=1.3, label="quantum", zorder=3)
+    styles = zip(("--", "-", "-.", ":") * len(energies), MARKERS * len(energies), energies.items(), strict=False)
+    for style, marker, (name, values) in styles:
+        how = {"linestyle": style} if is_path else {"linestyle": "", "marker": marker, "markersize": 3.5, "alpha": 0.8}
+        axes.plot(x, values, color=colours[name], linewidth=1.5, label=name, **how)
     axes.set(xlabel=x_label, ylabel=f"energy [{ENERGY_UNIT}]")
-    if x_label.startswith("dihedral"):
+    if is_path:
         axes.set_xticks([-180, -90, 0, 90, 180])
-    figure.legend(loc="outside upper center", ncols=min(4, 1 + len(energies)))
+    n_columns = 1 + len(energies) if len(energies) < 3 else 2
+    figure.legend(loc="outside upper center", ncols=n_columns, handlelength=1.5, columnspacing=1.2)
     return figure

@@ -36,7 +36,7 @@ class Profile:
 
     Attributes:
         axis: what ``x`` is, with its unit.
-        x: ``shape=(n_confs,)``, ascending for a scan.
+        x: ``shape=(n_confs,)``, ascending.
         reference: quantum energies [kcal/mol] ``shape=(n_confs,)``; the lowest is 0.
         energies: by candidate [kcal/mol], so that the difference to ``reference`` is the error that is reported.
         scanned: the atoms of the scanned dihedral, or None.
@@ -90,19 +90,19 @@ def build_profile(
     Args:
         reference: quantum energies [kcal/mol] ``shape=(n_confs,)``.
         energies: by candidate, likewise.
-        scan: orders the conformers by angle; without it they keep their order.
+        scan: orders the conformers by angle; without it they are in the order of their quantum energies.
     """
     if len(reference) < 2:
         return None
-    order = numpy.arange(len(reference)) if scan is None else numpy.argsort(scan.angles, kind="stable")
-    x = order + 1 if scan is None else scan.angles[order]
+    order = numpy.argsort(reference if scan is None else scan.angles, kind="stable")
+    x = numpy.arange(len(order)) + 1 if scan is None else scan.angles[order]
     zero = reference.min() - reference.mean()
 
     def shift(values: numpy.ndarray) -> list[float]:
         return (values - values.mean() - zero)[order].tolist()
 
     return Profile(
-        axis="conformer" if scan is None else "dihedral [degree]",
+        axis="conformer, by quantum energy" if scan is None else "dihedral [degree]",
         x=[float(value) for value in x],
         reference=shift(reference),
         energies={name: shift(values) for name, values in energies.items()},

@@ -6,8 +6,8 @@ import typing
 import numpy
 
 from common.accumulation import weigh_conformers
-from common.analysis import Study, check_run
-from common.changes import Change, find_ids, find_usage, list_changes, rank_changes, read_details
+from common.analysis import OPTIMUM, Study, check_run
+from common.changes import Change, find_usage, list_changes, rank_changes, read_details
 from common.dataset import list_sources, open_dataset, read_entries
 from common.evaluation import Evaluation, Index
 from common.filtering import read_fingerprint
@@ -22,6 +22,7 @@ from common.metrics import (
     describe_molecules,
     describe_parameter_errors,
 )
+from common.parameter_table import read_ids
 from common.profiles import build_profile, find_scan
 from common.runs import describe_versions
 from common.tensors import ParameterizedMolecules
@@ -36,7 +37,7 @@ N_CHANGES = 12
 N_PARAMETER_ERRORS = 15
 """Parameters shown whose molecules have the largest errors; the tables have all."""
 
-MIN_USERS = 3
+MIN_USERS = 5
 """A parameter is shown among those if so many molecules use it and so many others do not."""
 
 FOCUS_ORDER = ("test", "validation", "new", "train", "all")
@@ -97,6 +98,7 @@ def collect_results(
         "verdict": write_verdict(total, comparison, main_candidate),
         "warnings": [line for run in study.runs for line in check_run(run, study, errors, bool(index.left_out))],
         "candidates": list(errors.names),
+        "drawn": [name for name in errors.names if name != OPTIMUM],
         "before": study.before,
         "after": study.after,
         "main_candidate": main_candidate,
@@ -173,7 +175,7 @@ def _to_record(change: Change) -> dict[str, typing.Any]:
 def _name_parameters(
     records: list[dict[str, typing.Any]], molecules: ParameterizedMolecules
 ) -> list[dict[str, typing.Any]]:
-    ids = find_ids(molecules)
+    ids = read_ids(molecules.provenance["offxml"])
     return [{"type": r["type"], "id": ids.get((r["type"], r["smirks"]), ""), **r} for r in records]
 
 

@@ -24,7 +24,7 @@ def format_number(value: float | None, digits: int = 3) -> str:
     if value is None:
         return "–"
     magnitude = abs(value)
-    if magnitude == 0.0 or 1e-3 <= magnitude < 1e5:
+    if magnitude == 0.0 or 1e-4 <= magnitude < 1e5:
         before_point = len(str(int(magnitude))) if magnitude >= 1.0 else 0
         leading_zeros = 0
         while 0.0 < magnitude * 10**leading_zeros < 0.1:
@@ -37,7 +37,8 @@ def format_percentage(change: float) -> str:
     """A relative change with its sign, e.g. "−12 %"; one decimal below ten."""
     percentage = 100.0 * change
     sign = "−" if percentage < 0.0 else "+"
-    return f"{sign}{abs(percentage):.{0 if abs(percentage) >= 9.95 else 1}f} %"
+    digits = 0 if abs(percentage) >= 9.95 else 1
+    return f"{sign}{abs(percentage):.{digits}f}\N{NARROW NO-BREAK SPACE}%"
 
 
 def write_verdict(group: dict[str, typing.Any], comparison: dict[str, typing.Any] | None, candidate: str) -> str:
@@ -77,6 +78,8 @@ def _describe_change(what: str, before: float, after: float, unit: str, change: 
     if change["interval"] is None:
         return text + f"({format_percentage(change['change'])})"
     low, high = change["interval"]
-    text += f"({format_percentage(change['change'])}; 95 % interval {format_percentage(low)} to "
+    text += (
+        f"({format_percentage(change['change'])}; 95\N{NARROW NO-BREAK SPACE}% interval {format_percentage(low)} to "
+    )
     text += format_percentage(high) + ")"
     return text + (", a change that may be chance" if low < 0.0 < high else "")
