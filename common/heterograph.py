@@ -1,54 +1,37 @@
-"""DGL's binary graph files (``dgl.save_graphs``, container version 2) read and written without DGL.
+"""DGL's binary graph files read without DGL; ``common.heterograph_layout`` says how they are laid out.
 
-The layout follows DGL's sources (https://github.com/dmlc/dgl, src/graph/serialize and src/graph/heterograph.cc):
-everything little-endian and packed; a 4096-byte header of which 32 bytes mean something; the labels; the graphs; a
-table of their offsets. A graph holds a *metagraph* (which node type each edge type joins to which), one *relation*
-(adjacency matrix) an edge type, the node counts, one *frame* (named tensors) a node and edge type, and last the names.
 There is no checksum: damage inside the data of a tensor cannot be seen.
 """
 
 import dataclasses
-import functools
 import math
 import os
 import pathlib
-import struct
 import typing
 
 import numpy
 
-from common.files import replace_atomically
+from common.heterograph_layout import (
+    COO_MAGIC,
+    CSR_MAGIC,
+    DTYPES,
+    FILE_MAGIC,
+    GRAPH_KIND,
+    HEADER_BYTES,
+    HETERO_MAGIC,
+    I64,
+    MASK_FLAG,
+    MAX_DIMENSIONS,
+    META_MAGIC,
+    RELATION_MAGIC,
+    SHAPES,
+    TENSOR_PREFIX,
+    TENSOR_START,
+    U64,
+    VERSION,
+    encode_relation_metagraph,
+)
 
-FILE_MAGIC = 0xDD2E4FF046B4A13F
-HETERO_MAGIC = 0xDD589FBE35224ABF
-META_MAGIC = 0xDD3C5FFE20046ABF
-RELATION_MAGIC = 0xDD2E60F0F6B4A127
-COO_MAGIC = 0xDD61FFD305DFF127
-CSR_MAGIC = 0xDD6CD31205DFF127
-TENSOR_MAGIC = 0xDD5E40F096B4A13F
-
-VERSION = 2
-GRAPH_KIND = 2
-HEADER_BYTES = 4096
-MAX_DIMENSIONS = 32
-SAVED_AS_COO = 1
-ALL_FORMATS_ALLOWED = 0x1_0000_0007
-MASK_FLAG = 1 << 32
-"""Set in the word of saved formats by DGL 1.0 and later: the low word is a mask (COO 1, CSR 2, CSC 4) and no number."""
-
-DTYPES = {
-    **{(0, 8 * n): numpy.dtype(f"<i{n}") for n in (1, 2, 4, 8)},
-    **{(1, 8 * n): numpy.dtype(f"<u{n}") for n in (1, 2, 4, 8)},
-    **{(2, 8 * n): numpy.dtype(f"<f{n}") for n in (2, 4, 8)},
-    (6, 8): numpy.dtype(bool),
-}
-"""By DGL's (type code, bits). DGL 0.8 and later store booleans as u1."""
-
-_U64 = struct.Struct("<Q")
-_I64 = struct.Struct("<q")
-_TENSOR_START = struct.Struct("<24siBBH")
-_TENSOR_PREFIX = struct.pack("<QQii", TENSOR_MAGIC, 0, 1, 0)  # magic, reserved, device type CPU, device id
-_SHAPES = tuple(struct.Struct(f"<{n_dims + 1}q") for n_dims in range(MAX_DIMENSIONS + 1))  # shape and byte length
 _SHORTEST_TEXT, _SHORTEST_FRAME, _SHORTEST_RELATION = 8, 8, 24  # bytes
 
 EdgeType = tuple[str, str, str]
@@ -83,9 +66,6 @@ class Heterograph:
     edge_frames: dict[EdgeType, Frame] = dataclasses.field(default_factory=dict)
     edges: dict[EdgeType, tuple[numpy.ndarray, numpy.ndarray]] | None = None
     labels: Frame = dataclasses.field(default_factory=dict)
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 class _Tensor(typing.NamedTuple):
@@ -132,13 +112,13 @@ class _Cursor:
 
     def u64(self, what: str) -> int:
         self.require(8, what)
-        value = _U64.unpack_from(self.data, self.offset)[0]
+        value = U64.unpack_from(self.data, self.offset)[0]
         self.offset += 8
         return value
 
     def i64(self, what: str) -> int:
         self.require(8, what)
-        value = _I64.unpack_from(self.data, self.offset)[0]
+        value = I64.unpack_from(self.data, self.offset)[0]
         self.offset += 8
         return value
 
@@ -178,8 +158,8 @@ class _Cursor:
     def tensor(self, what: str) -> _Tensor:
         start = self.offset
         self.require(40, f"tensor {what}")
-        prefix, n_dims, code, bits, lanes = _TENSOR_START.unpack_from(self.data, start)
-        if prefix != _TENSOR_PREFIX:
+        prefix, n_dims, code, bits, lanes = TENSOR_START.unpack_from(self.data, start)
+        if prefix != TENSOR_PREFIX:
             self.fail(f"tensor {what} (magic, 0, device 1, 0)", prefix.hex(" ", 8), start)
         dtype = DTYPES.get((code, bits))
         if dtype is None or lanes != 1:
@@ -187,7 +167,7 @@ class _Cursor:
         if not 0 <= n_dims <= MAX_DIMENSIONS:
             self.fail(f"0 to {MAX_DIMENSIONS} dimensions of tensor {what}", n_dims, start + 24)
         self.require(40 + 8 * n_dims, f"tensor {what}")
-        *shape, n_bytes = _SHAPES[n_dims].unpack_from(self.data, start + 32)
+        *shape, n_bytes = SHAPES[n_dims].unpack_from(self.data, start + 32)
         if n_dims == 1:  # nearly all tensors
             n_elements = shape[0]
             has_sane_shape = n_elements >= 0
@@ -257,7 +237,7 @@ class _Cursor:
         else:
             self.fail("saved formats 1, 2, 3 (DGL 0.5 to 0.9) or a mask from 0x100000001 (1.0)", hex(saved), start + 8)
         matrices = []
-        usual = _encode_relation_metagraph(has_one_node_type)
+        usual = encode_relation_metagraph(has_one_node_type)
         for bit in formats:
             if self.data.startswith(usual, self.offset):
                 self.offset += len(usual)  # as nearly always; three tensor headers less to look at
@@ -429,115 +409,3 @@ def _check_frames(cursor: _Cursor, frames: list[dict[str, _Tensor]], counts: lis
         for name, tensor in frame.items():
             if tensor.shape[:1] != (count,):
                 cursor.fail(f"tensor {name} of first dimension {count}", f"shape {tensor.shape}", tensor.start)
-
-
-# --- writing ---------------------------------------------------------------------------------------------------------
-
-
-def write_heterograph(path: str | os.PathLike, graph: Heterograph) -> None:
-    """Writes one graph as DGL 0.9 does: adjacency as coordinate lists, tensors in the order of their frames.
-
-    Every DGL from 0.5 on loads it. The header holds zeros where DGL leaves uninitialised memory.
-
-    Raises:
-        ValueError: the edges are missing, or sizes disagree, or a dtype has no counterpart in DGL.
-    """
-    _check_graph(graph)
-    labels = _encode_frame(graph.labels)
-    graph_start = HEADER_BYTES + 8 + len(labels)
-    header = struct.pack("<QQQQ", FILE_MAGIC, VERSION, GRAPH_KIND, 1).ljust(HEADER_BYTES, b"\0")
-    footer = struct.pack("<QQQQ", 16, 1, graph_start, 16)
-    with replace_atomically(path) as beside:
-        beside.write_bytes(header + _U64.pack(graph_start) + labels + _encode_graph(graph) + footer)
-
-
-def _check_graph(graph: Heterograph) -> None:
-    if graph.edges is None:
-        raise ValueError("a graph without its edges cannot be written; read it with with_edges=True")
-    for source, name, target in graph.edge_types:
-        edges = graph.edges[source, name, target]
-        for nodes, type_ in zip(edges, (source, target), strict=True):
-            n_nodes = graph.node_counts[type_]
-            if (
-                nodes.shape != edges[0].shape
-                or nodes.ndim != 1
-                or (nodes.size and not 0 <= nodes.min() <= nodes.max() < n_nodes)
-            ):
-                raise ValueError(f"edges {name}: expected indices of the {n_nodes} nodes {type_}")
-    for type_, frame in graph.node_frames.items():
-        for name, values in frame.items():
-            if values.shape[:1] != (graph.node_counts[type_],):
-                raise ValueError(
-                    f"{type_} {name}: shape {values.shape}, but there are {graph.node_counts[type_]} nodes"
-                )
-
-
-def _encode_graph(graph: Heterograph) -> bytes:
-    ids = {type_: i for i, type_ in enumerate(graph.node_types)}
-    ends = [(ids[source], ids[target]) for source, _, target in graph.edge_types]
-    return b"".join(
-        [
-            _U64.pack(HETERO_MAGIC),
-            _encode_metagraph(ends, len(ids)),
-            _U64.pack(len(ends)),
-            *(_encode_relation(graph, edge_type) for edge_type in graph.edge_types),
-            struct.pack(f"<Q{len(ids)}q", len(ids), *(graph.node_counts[type_] for type_ in graph.node_types)),
-            _U64.pack(len(ids)),
-            *(_encode_frame(graph.node_frames.get(type_, {})) for type_ in graph.node_types),
-            _U64.pack(len(ends)),
-            *(_encode_frame(graph.edge_frames.get(edge_type, {})) for edge_type in graph.edge_types),
-            _U64.pack(len(ids)),
-            *(_encode_text(type_) for type_ in graph.node_types),
-            _U64.pack(len(ends)),
-            *(_encode_text(name) for _, name, _ in graph.edge_types),
-        ]
-    )
-
-
-def _encode_relation(graph: Heterograph, edge_type: EdgeType) -> bytes:
-    source, _, target = edge_type
-    row, column = graph.edges[edge_type]
-    return b"".join(
-        [
-            struct.pack("<QQQ", RELATION_MAGIC, SAVED_AS_COO, ALL_FORMATS_ALLOWED),
-            _encode_relation_metagraph(has_one_node_type=source == target),
-            struct.pack("<Qqq", COO_MAGIC, graph.node_counts[target], graph.node_counts[source]),
-            _encode_tensor(row),
-            _encode_tensor(column),
-            _encode_tensor(numpy.empty(0, numpy.int64)),  # no edge ids: 0, 1, 2, ...
-            b"\0\0",  # not known to be sorted
-        ]
-    )
-
-
-@functools.cache
-def _encode_relation_metagraph(has_one_node_type: bool) -> bytes:
-    return _encode_metagraph([(0, 0)], 1) if has_one_node_type else _encode_metagraph([(0, 1)], 2)
-
-
-def _encode_metagraph(ends: list[tuple[int, int]], n_node_types: int) -> bytes:
-    sources, targets = numpy.array(ends, numpy.int64).reshape(-1, 2).T
-    order = numpy.argsort(sources, kind="stable")
-    pointer = numpy.searchsorted(sources[order], numpy.arange(n_node_types + 1))
-    tensors = (pointer.astype(numpy.int64), targets[order], order.astype(numpy.int64))
-    start = struct.pack("<QQqq", META_MAGIC, CSR_MAGIC, n_node_types, n_node_types)
-    return start + b"".join(_encode_tensor(tensor) for tensor in tensors) + b"\0"
-
-
-def _encode_frame(frame: Frame) -> bytes:
-    return _U64.pack(len(frame)) + b"".join(_encode_text(n) + _encode_tensor(v) for n, v in frame.items())
-
-
-def _encode_text(text: str) -> bytes:
-    encoded = text.encode()
-    return _U64.pack(len(encoded)) + encoded
-
-
-def _encode_tensor(values: numpy.ndarray) -> bytes:
-    values = values.view("u1") if values.dtype == bool else values
-    codes = {dtype: code for code, dtype in DTYPES.items()}
-    code, bits = codes.get(values.dtype, (None, None))
-    if code is None:
-        raise ValueError(f"a tensor of dtype {values.dtype} cannot be written: DGL has none of that type")
-    start = _TENSOR_START.pack(_TENSOR_PREFIX, values.ndim, code, bits, 1)
-    return start + _SHAPES[values.ndim].pack(*values.shape, values.nbytes) + values.tobytes()

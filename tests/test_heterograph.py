@@ -10,7 +10,9 @@ import tracemalloc
 import numpy
 import pytest
 
-from common.heterograph import HEADER_BYTES, Heterograph, HeterographError, read_heterograph, write_heterograph
+from common.heterograph import Heterograph, HeterographError, read_heterograph
+from common.heterograph_layout import HEADER_BYTES
+from common.heterograph_writer import write_heterograph
 
 DATA = pathlib.Path(__file__).parent / "data" / "heterograph"
 SAMPLES = ("ethanol", "methanol-opt-path", "n-methylacetamide")
