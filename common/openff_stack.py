@@ -1,7 +1,7 @@
 """The OpenFF stack: parameters by openff-toolkit and openff-interchange, and conversion to and from smee's objects.
 
-The only module that imports openff-toolkit, openff-interchange and smee; they are conda packages, nothing else needs
-them, and they are loaded when asked for. smee's classes have the names of ours; the records of ``common.tensors`` hold
+The only module that imports openff-toolkit, openff-interchange and smee (openff-nagl through the toolkit); they are
+conda packages, nothing else needs them, and they are loaded when asked for. smee's classes have the names of ours; the records of ``common.tensors`` hold
 row numbers where smee holds sparse assignment matrices.
 """
 
@@ -18,7 +18,7 @@ import torch
 from common.nagl_weights import find_weights, load_weights
 from common.offxml import ForceFieldError, ForceFieldFile
 from common.parameterize import MoleculeArrays, collect
-from common.smirnoff import Assignment, build_potentials
+from common.smirnoff import MAX_EXCLUDED_BONDS, Assignment, build_potentials
 from common.smirnoff_charges import AM1_BCC_METHODS, choose_charge_method, describe_charges
 from common.tensors import (
     ENERGY_FUNCTIONS,
@@ -34,7 +34,7 @@ from common.tensors import (
     ValenceParameterMap,
 )
 
-PACKAGES = ("openff.toolkit", "openff.interchange", "smee")
+PACKAGES = ("openff.toolkit", "openff.interchange", "openff.nagl", "smee")
 
 N_PARTICLES = {"Bonds": 2, "Angles": 3, "ProperTorsions": 4, "ImproperTorsions": 4}
 
@@ -49,7 +49,7 @@ MAX_REASON = 300
 
 
 def is_available() -> bool:
-    """Whether openff-toolkit, openff-interchange and smee can be imported."""
+    """Whether openff-toolkit, openff-interchange, openff-nagl and smee can be imported."""
     return not _list_missing()
 
 
@@ -271,8 +271,8 @@ class StackParameterizer:
         unknown = set(found) - set(self.potentials)
         if unknown or _has_virtual_sites(force_field):
             raise ValueError(f"{', '.join(sorted(unknown)) or 'VirtualSites'}: not among the supported sections")
-        bonds = torch.cat([topology.bond_idxs.sort(dim=1).values, topology.bond_orders[:, None]], dim=1).numpy()
-        bonds = bonds[numpy.lexsort(bonds[:, 1::-1].T)]
+        bond_idxs = topology.bond_idxs.long().reshape(-1, 2).sort(dim=1).values
+        bonds = sort_pairs(torch.cat([bond_idxs, topology.bond_orders.long()[:, None]], dim=1))
         charges, library_idxs = self._find_charges(found.get("Electrostatics"), topology)
         return MoleculeArrays(
             atomic_nums=topology.atomic_nums.long().numpy(),
@@ -352,6 +352,12 @@ def sort_terms(type_: str, particle_idxs: numpy.ndarray, rows: numpy.ndarray) ->
     return particle_idxs[order].copy(), rows[order]
 
 
+def sort_pairs(rows: torch.Tensor) -> numpy.ndarray:
+    """Rows ``(i, j, value)`` in ascending order of i, then j."""
+    array = rows.numpy()
+    return array[numpy.lexsort((array[:, 1], array[:, 0]))]
+
+
 def _find_exclusions(topology: typing.Any) -> dict[str, numpy.ndarray]:
     """Pairs one to three bonds apart, sorted; smee also lists those at four, which are not scaled."""
     maps = [topology.parameters[type_] for type_ in NONBONDED_TYPES if type_ in topology.parameters]
@@ -360,9 +366,9 @@ def _find_exclusions(topology: typing.Any) -> dict[str, numpy.ndarray]:
             "exclusions": numpy.empty((0, 2), numpy.int64),
             "exclusion_scale_idxs": numpy.empty((0, 1), numpy.int64),
         }
-    pairs = torch.cat([maps[0].exclusions.long().reshape(-1, 2), maps[0].exclusion_scale_idxs.long()], dim=1).numpy()
-    pairs = pairs[pairs[:, 2] < 3]
-    pairs = pairs[numpy.lexsort(pairs[:, 1::-1].T)]
+    idxs = maps[0].exclusions.long().reshape(-1, 2), maps[0].exclusion_scale_idxs.long().reshape(-1, 1)
+    pairs = sort_pairs(torch.cat(idxs, dim=1))
+    pairs = pairs[pairs[:, 2] < MAX_EXCLUDED_BONDS]
     return {"exclusions": pairs[:, :2].copy(), "exclusion_scale_idxs": pairs[:, 2:].copy()}
 
 
@@ -389,9 +395,8 @@ def _load_force_field(file: ForceFieldFile) -> tuple[typing.Any, ChargeSource]:
     try:
         force_field = ForceField(file.text)
     except KeyError as error:
-        raise ForceFieldError(
-            f"{file.name}: the installed openff-toolkit does not know one of its sections ({error}); update it"
-        ) from error
+        first_line = str(error.args[0]).splitlines()[0]
+        raise ForceFieldError(f"{file.name}: the installed openff-toolkit is too old for it ({first_line})") from error
     if "Constraints" in force_field.registered_parameter_handlers:
         force_field.deregister_parameter_handler("Constraints")
     description, method = describe_charges(file), choose_charge_method(file)

@@ -65,7 +65,7 @@ def embed(smiles: str) -> str:
 def test_without_the_stack_the_message_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert not is_available()
-    with pytest.raises(RuntimeError, match=r"openff.toolkit, openff.interchange, smee .* environment.yml"):
+    with pytest.raises(RuntimeError, match=r"openff.toolkit, openff.interchange, openff.nagl, smee .* environment.yml"):
         check_available()
 
 
@@ -101,7 +101,19 @@ def test_terms_in_any_order_and_direction_come_back_in_ours(parity_molecules, ty
 
 # --- the engine -------------------------------------------------------------------------------------------------------
 
-SMILES = [WATER, ETHANOL, SILANE, embed("CC(=O)[O-]"), embed("C[N+](=O)[O-]"), embed("c1ccncc1O"), embed("C[C@H](F)Cl")]
+SODIUM = "[Na+:1]"
+HYDROGEN_CHLORIDE = "[Cl:1][H:2]"
+SMILES = [
+    SODIUM,
+    HYDROGEN_CHLORIDE,
+    WATER,
+    ETHANOL,
+    SILANE,
+    embed("CC(=O)[O-]"),
+    embed("C[N+](=O)[O-]"),
+    embed("c1ccncc1O"),
+    embed("C[C@H](F)Cl"),
+]
 
 
 def read_starter():
@@ -136,6 +148,7 @@ def test_the_engine_gives_the_record_of_the_built_in_one():
     theirs = parameterize_with_openff(force_field, SMILES, 1)
     assert_same_record(ours, theirs)
     assert theirs.failures[SILANE]
+    assert SODIUM in theirs.topologies
     assert theirs.provenance["engine"] == "openff"
     assert set(list_versions()) < set(theirs.provenance["versions"])
     assert theirs.provenance.keys() == ours.provenance.keys()
