@@ -1,8 +1,8 @@
 """The OpenFF stack: parameters by openff-toolkit and openff-interchange, and conversion to and from smee's objects.
 
 The only module that imports openff-toolkit, openff-interchange and smee (openff-nagl through the toolkit); they are
-conda packages, nothing else needs them, and they are loaded when asked for. smee's classes have the names of ours; the records of ``common.tensors`` hold
-row numbers where smee holds sparse assignment matrices.
+conda packages, nothing else needs them, and they are loaded when asked for. The names of smee's classes are ours too;
+the records of ``common.tensors`` hold row numbers where smee holds sparse assignment matrices.
 """
 
 import contextlib
