@@ -46,11 +46,13 @@ class Trainable:
     Attributes:
         force_field: where the other values come from.
         names: type, row and column name of each trained value.
+        start: the values in ``force_field``, in their own units, ``shape=(n_values,)``.
         scales, lower, upper: ``shape=(n_values,)``, of the vector; limits are on the values times their scales.
     """
 
     force_field: TensorForceField
     names: tuple[tuple[str, int, str], ...]
+    start: torch.Tensor
     scales: torch.Tensor
     lower: torch.Tensor
     upper: torch.Tensor
@@ -58,13 +60,13 @@ class Trainable:
 
     def to_values(self, force_field: TensorForceField) -> torch.Tensor:
         """The scaled, clamped vector of the trained parameters of ``force_field``, ``shape=(n_values,)``."""
-        potentials = force_field.potentials_by_type
-        values = [potentials[block.type].parameters.reshape(-1)[block.places] for block in self.blocks]
-        return self.clamp(torch.cat(values).detach() * self.scales)
+        return self.clamp(_gather(force_field, self.blocks) * self.scales)
 
     def to_force_field(self, values: torch.Tensor) -> TensorForceField:
-        """The force field with these trained values; differentiable."""
+        """The force field with these trained values; differentiable. Values that have not moved keep every bit."""
         unscaled = values / self.scales
+        has_stayed = values.detach() == self.start * self.scales
+        unscaled = unscaled + torch.where(has_stayed, self.start - unscaled.detach(), 0.0)
         potentials = self.force_field.potentials_by_type
         parameters = {}
         for block in self.blocks:
@@ -132,8 +134,14 @@ def build_trainable(
     return Trainable(
         force_field=force_field,
         names=tuple(names),
+        start=_gather(force_field, blocks),
         scales=scales,
         lower=collect(lambda column: -torch.inf if column.lower is None else column.lower) * scales,
         upper=collect(lambda column: torch.inf if column.upper is None else column.upper) * scales,
         blocks=tuple(blocks),
     )
+
+
+def _gather(force_field: TensorForceField, blocks: typing.Sequence[_Block]) -> torch.Tensor:
+    potentials = force_field.potentials_by_type
+    return torch.cat([potentials[block.type].parameters.reshape(-1)[block.places] for block in blocks]).detach()
