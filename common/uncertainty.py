@@ -37,9 +37,9 @@ class Uncertainty:
 
     Attributes:
         standard_error: in the column's unit, from the data alone, without priors; infinite where these say nothing,
-            0 for a value held by a limit.
-        is_determined: whether the standard error is smaller than the width of the prior; where there is none, than
-            the value itself.
+            0 for a value that a limit holds.
+        is_determined: whether the data touch the value, and the standard error is smaller than the width of the prior;
+            where there is none, than the value itself.
         is_at_limit: whether a limit holds the value.
         partner: index of the value with the strongest correlation, -1 where none is strong.
         correlation: with that partner, else 0.
@@ -80,11 +80,12 @@ def compute_uncertainty(
     noise, sigmas = _compute_noise(statistics, objective, force_field, source_weights)
     at_limit = ((values <= trainable.lower) | (values >= trainable.upper)).numpy()
     free = ~at_limit
-    hessian = (jacobian.T @ curvature @ jacobian).numpy()[numpy.ix_(free, free)]
-    spread = (jacobian.T @ noise @ jacobian).numpy()[numpy.ix_(free, free)]
-    covariance, is_flat = _invert(hessian, spread)
+    hessian = (jacobian.T @ curvature @ jacobian).numpy()
+    spread = (jacobian.T @ noise @ jacobian).numpy()
+    is_touched = numpy.diag(hessian) > 0.0
+    covariance, is_flat = _invert(hessian[numpy.ix_(free, free)], spread[numpy.ix_(free, free)])
 
-    variance = numpy.zeros(len(values))
+    variance = numpy.where(is_touched, 0.0, numpy.inf)
     variance[free] = numpy.where(is_flat, numpy.inf, numpy.diag(covariance))
     partner, correlation = numpy.full(len(values), -1), numpy.zeros(len(values))
     indices = numpy.flatnonzero(free)
@@ -94,7 +95,7 @@ def compute_uncertainty(
     reference = numpy.where(numpy.isnan(prior_widths), magnitude, prior_widths)
     return Uncertainty(
         standard_error=standard_error,
-        is_determined=at_limit | (standard_error < reference),
+        is_determined=is_touched & (at_limit | (standard_error < reference)),
         is_at_limit=at_limit,
         partner=partner,
         correlation=correlation,
