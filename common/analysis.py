@@ -221,13 +221,13 @@ def check_run(run: Run, study: Study, errors: EntryErrors, molecules_are_missing
         return [f"run {name}: its losses could not be checked, since molecules were left out"]
     names = {"initial": study.before, "final": name_fitted(run, study.runs), "optimum": OPTIMUM}
     differences = check_losses(run, errors, {label: name for label, name in names.items() if name in errors.names})
-    if differences:
-        differences = [
-            f"run {name}: energies and forces computed now do not give the losses that 004-train.py wrote down; data "
-            "or parameters have changed since, run 004-train.py again",
-            *differences,
-        ]
-    return differences
+    if not differences:
+        return []
+    return [
+        f"run {name}: energies and forces computed now do not give the losses that 004-train.py wrote down "
+        f"({'; '.join(differences)}). Either data or parameters have changed since: run 004-train.py again; or fitted "
+        "values are so far out of proportion that energies lose their digits: use priors"
+    ]
 
 
 def check_losses(run: Run, errors: EntryErrors, names: typing.Mapping[str, str]) -> list[str]:

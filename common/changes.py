@@ -32,6 +32,7 @@ class Details(typing.NamedTuple):
     standard_error: float | None = None
     n_molecules: int | None = None
     is_determined: bool | None = None
+    is_at_limit: bool = False
     correlated_with: str = ""
 
 
@@ -44,9 +45,10 @@ class Change:
         periodicity: of a torsion's term, else None.
         unit: of the values.
         initial, fitted: its values.
-        standard_error: of the fitted value, None where unknown.
+        standard_error: of the fitted value, None where unknown, or where a limit holds it.
         n_molecules: how many training molecules feel it, None where unknown.
         is_determined: whether the data determine it, None where unknown.
+        is_at_limit: whether the value stands at the limit of what is allowed.
         correlated_with: the value that the data tell it apart from least, "" where unknown.
     """
 
@@ -62,6 +64,7 @@ class Change:
     standard_error: float | None = None
     n_molecules: int | None = None
     is_determined: bool | None = None
+    is_at_limit: bool = False
     correlated_with: str = ""
 
     @property
@@ -106,7 +109,7 @@ def list_changes(
                 display, factor = DISPLAY_UNITS.get(unit, (unit, 1.0))
                 mult = None if key.mult is None else key.mult + 1
                 known = details.get((type_, key.id, key.mult, column), Details())
-                error = known.standard_error
+                error = None if known.is_at_limit else known.standard_error
                 changes.append(
                     Change(
                         type=type_,
@@ -121,6 +124,7 @@ def list_changes(
                         standard_error=None if error is None else error * factor,
                         n_molecules=known.n_molecules,
                         is_determined=known.is_determined,
+                        is_at_limit=known.is_at_limit,
                         correlated_with=known.correlated_with,
                     )
                 )
@@ -147,6 +151,7 @@ def read_details(path: pathlib.Path) -> dict[ParameterName, Details]:
                     float(record["standard_error"]) if record["standard_error"] else None,
                     int(record["n_molecules"]) if record["n_molecules"] else None,
                     _TRUTH[record["determined"]],
+                    record["at_limit"] == "yes",
                     record["correlated_with"],
                 )
                 for record in csv.DictReader(file)
@@ -156,10 +161,10 @@ def read_details(path: pathlib.Path) -> dict[ParameterName, Details]:
 
 
 def rank_changes(changes: typing.Sequence[Change]) -> dict[str, list[Change]]:
-    """The values that moved, by group, those that moved most first."""
+    """The values that moved, by group, those that moved most first; without those that the data do not determine."""
     groups: dict[str, list[Change]] = {}
     for change in changes:
-        if change.change != 0.0:
+        if change.change != 0.0 and change.is_determined is not False:
             groups.setdefault(change.group, []).append(change)
     return {name: sorted(group, key=lambda change: -abs(change.change)) for name, group in groups.items()}
 

@@ -55,7 +55,8 @@ def _print_changes(summary: dict[str, typing.Any]) -> None:
             error = change["standard_error"]
             values = f"{format_number(change['initial'], 4):>8} -> {format_number(change['fitted'], 4):>8}"
             values += f" ± {format_number(error, 2)}" if error is not None else ""
-            print(f"  {name:<20} {change['label']:<24.24} {values} {change['unit']}")
+            limit = ", at its limit" if change["is_at_limit"] else ""
+            print(f"  {name:<20} {change['label']:<24.24} {values} {change['unit']}{limit}")
     if summary["undetermined"]:
         print(
             f"  {len(summary['undetermined'])} of {summary['n_values_trained']} values are not determined by the data"

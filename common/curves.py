@@ -15,12 +15,11 @@ class Curve(typing.NamedTuple):
 
 
 def read_curves(folder: pathlib.Path) -> dict[str, Curve]:
-    """All scalar curves of more than one point in a run folder, by tag, e.g. "loss/train"."""
+    """All scalars in a run folder, by tag, e.g. "loss/train"."""
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
     curves = {}
     for tag in events.Tags()["scalars"]:
         points = events.Scalars(tag)
-        if len(points) > 1:
-            curves[tag] = Curve(numpy.array([p.step for p in points]), numpy.array([p.value for p in points]))
+        curves[tag] = Curve(numpy.array([p.step for p in points]), numpy.array([p.value for p in points]))
     return curves

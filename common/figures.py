@@ -29,8 +29,15 @@ from common.verdict import format_number
 FORCE_COVERAGE = 0.9999
 """The axes of force parity plots show this fraction of the components: a single clash would hide all others."""
 
-N_BINS = 12
+MAX_BINS = 12
 """Of the relative energy, each with as many conformers as the others."""
+
+MIN_PER_BIN = 20
+"""Conformers in a bin, while there are three bins."""
+
+
+MIN_EPOCHS = 3
+"""An exact fit logs its start and its end: no curve."""
 
 
 class Drawing(typing.NamedTuple):
@@ -93,7 +100,8 @@ def draw_error_against_energy(
     relative = (evaluation.reference - numpy.repeat(lowest, evaluation.n_confs))[chosen]
     n_components = 3 * numpy.repeat(evaluation.n_atoms, evaluation.n_confs)[chosen]
     residuals = _centre(evaluation, evaluation.energies - evaluation.reference)[:, chosen]
-    edges = numpy.unique(numpy.quantile(relative, numpy.linspace(0.0, 1.0, N_BINS + 1)))
+    n_bins = max(3, min(MAX_BINS, len(relative) // MIN_PER_BIN))
+    edges = numpy.unique(numpy.quantile(relative, numpy.linspace(0.0, 1.0, n_bins + 1)))
     bins = numpy.clip(numpy.searchsorted(edges, relative, side="right") - 1, 0, max(len(edges) - 2, 0))
 
     def add_up(values: numpy.ndarray) -> numpy.ndarray:
@@ -148,7 +156,7 @@ def draw_learning_curves(curves: typing.Mapping[str, typing.Mapping[str, Curve]]
             f"{run} {split}" if len(curves) > 1 else split: own[f"{tag}/{split}"]
             for run, own in curves.items()
             for split in ("train", "validation")
-            if f"{tag}/{split}" in own
+            if f"{tag}/{split}" in own and len(own[f"{tag}/{split}"].epochs) >= MIN_EPOCHS
         }
         if mine:
             figure = plot_learning_curves(mine, floor if tag == "loss" else None, y_label, "")

@@ -234,6 +234,7 @@ def plot_moves(moves: typing.Sequence[Move], x_label: str, title: str) -> Figure
     axes.plot(after, y, MARKERS[1], color=COLOURS[1], markersize=5.5, label="fitted")
     axes.set_yticks(y, [_shorten(move.label) for move in moves], fontsize=8.5)
     axes.set_ylim(-0.7, len(moves) - 0.3)
+    axes.set_xlim(find_limits([before, after]))  # bars of errors that are larger than all changes leave the frame
     axes.set(xlabel=x_label, title=title)
     figure.legend(loc="outside lower center", ncols=2)
     return figure

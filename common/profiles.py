@@ -12,6 +12,9 @@ from common.tensors import TensorTopology
 MIN_SCAN_LENGTH = 8
 """Fewer conformers are no scan."""
 
+MIN_PROFILE_LENGTH = 3
+"""Fewer conformers show no profile."""
+
 MIN_SCAN_RANGE = 60.0
 """[degree] that a scanned dihedral covers at least."""
 
@@ -85,14 +88,14 @@ def _compute_unevenness(angles: numpy.ndarray) -> float:
 def build_profile(
     reference: numpy.ndarray, energies: typing.Mapping[str, numpy.ndarray], scan: Scan | None
 ) -> Profile | None:
-    """The profile of an entry; None where it has a single conformer.
+    """The profile of an entry; None where it has too few conformers.
 
     Args:
         reference: quantum energies [kcal/mol] ``shape=(n_confs,)``.
         energies: by candidate, likewise.
         scan: orders the conformers by angle; without it they are in the order of their quantum energies.
     """
-    if len(reference) < 2:
+    if len(reference) < MIN_PROFILE_LENGTH:
         return None
     order = numpy.argsort(reference if scan is None else scan.angles, kind="stable")
     x = numpy.arange(len(order)) + 1 if scan is None else scan.angles[order]

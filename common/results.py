@@ -61,7 +61,7 @@ class Results:
     Attributes:
         summary: plain values, what ``metrics.json`` holds and the console and the report show.
         tables: all records, of which ``summary`` holds the first.
-        changes: by group, the values that the fit moved, the largest change first.
+        changes: by group, the determined values that the fit moved, the largest change first.
     """
 
     summary: dict[str, typing.Any]
@@ -114,7 +114,7 @@ def collect_results(
         },
         "left_out": index.left_out,
         "n_values_trained": len(changes),
-        "n_values_changed": sum(len(group) for group in moved.values()),
+        "n_values_changed": sum(change.change != 0.0 for change in changes),
         "changes": {name: [_to_record(one) for one in group[:N_CHANGES]] for name, group in moved.items()},
         "undetermined": [_to_record(one) for one in changes if one.is_determined is False],
         "parameter_errors": [

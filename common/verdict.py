@@ -24,7 +24,9 @@ def format_number(value: float | None, digits: int = 3) -> str:
     if value is None:
         return "–"
     magnitude = abs(value)
-    if magnitude == 0.0 or 1e-4 <= magnitude < 1e5:
+    if magnitude == 0.0:
+        return "0"
+    if 1e-4 <= magnitude < 1e5:
         before_point = len(str(int(magnitude))) if magnitude >= 1.0 else 0
         leading_zeros = 0
         while 0.0 < magnitude * 10**leading_zeros < 0.1:
@@ -65,6 +67,8 @@ def write_verdict(group: dict[str, typing.Any], comparison: dict[str, typing.Any
         ),
     ]
     sentence = f"On {molecules}, {parts[0]}, and {parts[1]}."
+    if comparison["after"] != "fitted":  # one of several runs
+        sentence = f"{comparison['after']}: {sentence}"
     if comparison["forces"]["interval"] is None:
         sentence += " These are too few molecules to say how uncertain that is."
     return sentence

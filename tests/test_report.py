@@ -1,0 +1,122 @@
+"""The report as HTML: nothing in it comes from elsewhere, and no text is taken for markup."""
+
+import base64
+import re
+
+import pytest
+
+from common.drawing import draw_molecule
+from common.report import Picture, list_settings, render_report
+
+SMILES = "[C:1]([O:2][H:6])([H:3])([H:4])[H:5]"
+
+
+def make_summary() -> dict:
+    """The least that a report needs: one force field on data, without a run."""
+    figures = {
+        "energy_rmse": 1.25,
+        "force_rmse": 12.5,
+        "energy_rmse_interval": None,
+        "force_rmse_interval": [11.0, 14.0],
+    }
+    counts = {"n_entries": 3, "n_molecules": 12345, "n_conformers": 7, "n_single_conformer_entries": 1}
+    worst = {
+        "molecule": "C<O>",
+        "multiple": 3.2,
+        "worst_in": "forces",
+        "split": "all",
+        "source": "one",
+        "entry": "",
+        "n_conformers": 1,
+        "n_entries": 1,
+        "energy_rmse a<b": 0.0,
+        "force_rmse a<b": 5.0,
+        "profile": None,
+    }
+    return {
+        "verdict": "a<b & c",
+        "warnings": ["<script>alert(1)</script>"],
+        "left_out": {"x": {"[C:1]": "no <pattern>"}},
+        "candidates": ["a<b"],
+        "drawn": ["a<b"],
+        "before": None,
+        "after": None,
+        "main_candidate": "a<b",
+        "focus": "all",
+        "comparison": None,
+        "groups": [{"source": "all", "split": "all", **counts, "candidates": {"a<b": figures}}],
+        "interval": {"n_resamples": 1000, "min_molecules": 5},
+        "changes": {},
+        "undetermined": [],
+        "parameter_errors": [],
+        "worst_molecules": [worst],
+        "runs": [],
+        "data": {"path": "data", "fingerprints": {"one": "0123"}},
+        "force_fields": {
+            "a<b": {"force_field": "f", "force_field_sha256": "0", "charge_model": "m", "engine": "e", "created": "c"}
+        },
+        "versions": {"python": "3.11"},
+    }
+
+
+@pytest.fixture
+def text() -> str:
+    picture = Picture("one.svg", 'an "image"', b"<svg xmlns='http://www.w3.org/2000/svg'/>")
+    pictures = {name: [] for name in ("sources", "relative_energy", "learning", "changes")}
+    pictures |= {"parity": [picture], "profiles": [None], "structures": [picture]}
+    return render_report(make_summary(), pictures, ["metrics.json"], "a title")
+
+
+def test_text_is_not_taken_for_markup(text):
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert "a&lt;b &amp; c" in text
+    assert "C&lt;O&gt;" in text
+    assert "no &lt;pattern&gt;" in text
+    assert 'alt="an &#34;image&#34;"' in text
+
+
+def test_nothing_is_loaded_from_elsewhere(text):
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', text) + re.findall(r"url\(([^)]*)\)|@import", text)
+    assert set(addresses) == {
+        "data:,",
+        "metrics.json",
+        Picture("one.svg", "", b"<svg xmlns='http://www.w3.org/2000/svg'/>").uri,
+    }
+    assert '<link rel="stylesheet"' not in text
+
+
+def test_figures_are_shown_as_numbers_to_read(text):
+    assert "12.5" in text
+    assert "11.0 to 14.0" in text
+    assert "12\N{NARROW NO-BREAK SPACE}345" in text
+    assert "1 of 3 entries have\n  a single conformer" in text
+
+
+def test_pictures_are_data():
+    uri = Picture("one.png", "", b"\x89PNG").uri
+    assert uri.startswith("data:image/png;base64,")
+    assert base64.b64decode(uri.partition(",")[2]) == b"\x89PNG"
+
+
+def test_settings_are_lines():
+    config = {
+        "parameters": {"Bonds": {"k": {"scale": 0.01, "lower": 0.0, "upper": None}, "length": {"scale": 1.0}}},
+        "include": {},
+        "n_epochs": 20,
+        "pass": {"split_seed": 0, "energy_ceiling": None},
+        "versions": {"python": "3.11"},
+    }
+    assert list_settings(config) == [
+        ("trained Bonds", "k ≥ 0; length"),
+        ("n_epochs", "20"),
+        ("pass: split_seed", "0"),
+        ("pass: energy_ceiling", "None"),
+    ]
+
+
+def test_drawings_show_heavy_atoms_and_mark_a_bond():
+    plain, marked = draw_molecule(SMILES), draw_molecule(SMILES, (0, 1, 2, 5))
+    assert plain.count("class='bond-0") > 0
+    assert "bond-1" not in plain  # the bonds to hydrogen are not drawn
+    assert len(marked) > len(plain)
