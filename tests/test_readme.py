@@ -1,0 +1,66 @@
+"""The snippets of the README do what it says; its commands exist."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+
+
+def find_block(language: str, word: str) -> str:
+    (block,) = [text for kind, text in BLOCKS if kind == language and word in text]
+    return block
+
+
+def run_snippet(code: str, folder: pathlib.Path) -> dict:
+    shutil.copy(ROOT / "example" / "starter.offxml", folder / "force-field.offxml")
+    names: dict = {}
+    exec(compile(code, "README.md", "exec"), names)
+    return names
+
+
+def test_openmm_snippet(tmp_path, monkeypatch):
+    pytest.importorskip("openmm")
+    monkeypatch.chdir(tmp_path)
+    names = run_snippet(find_block("python", "openmm_export"), tmp_path)
+    assert names["system"].getNumParticles() == 9
+
+
+def test_toolkit_snippet(tmp_path, monkeypatch):
+    pytest.importorskip("openff.toolkit", reason="the OpenFF toolkit is not installed")
+    monkeypatch.chdir(tmp_path)
+    names = run_snippet(find_block("python", "openff.toolkit"), tmp_path)
+    assert names["interchange"].topology.n_atoms == 9
+
+
+def list_commands() -> list[list[str]]:
+    commands = re.findall(r"python (\d{3}-[\w-]+\.py[^\n`#]*)", README)
+    return [command.split() for command in commands]
+
+
+@pytest.mark.parametrize("script", sorted({words[0] for words in list_commands()}))
+def test_commands_name_scripts_and_options_that_exist(script):
+    result = subprocess.run(
+        [sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, check=True, timeout=120
+    )
+    for words in list_commands():
+        if words[0] == script:
+            for option in (word for word in words if word.startswith("--")):
+                assert option in result.stdout
+
+
+def test_make_targets_exist():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    for target in re.findall(r"`?make (\w+)", README):
+        assert target in targets
+
+
+def test_links_lead_somewhere():
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
