@@ -456,7 +456,7 @@ def parameterize_with_openff(
     """The engine "openff": the same record as ``common.parameterize.parameterize`` gives, by the OpenFF stack.
 
     Charges for ToolkitAM1BCC come from AmberTools or OpenEye where the toolkit finds them, else from the NAGL model;
-    the provenance says which.
+    the provenance says which. Bond orders may be those of another Lewis structure of an aromatic ring.
 
     Args:
         force_field: what :func:`common.offxml.read_force_field` gives.
