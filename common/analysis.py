@@ -122,7 +122,13 @@ def study_runs(runs: typing.Sequence[Run], data: pathlib.Path | None, parameters
     Args:
         runs: at least one.
         data, parameters: instead of the paths that the runs used.
+
+    Raises:
+        ValueError: two runs have one name.
     """
+    names = [run.folder.name for run in runs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two runs are called {max(names, key=names.count)}; name each once, or rename one")
     candidates: list[Candidate] = []
     starts: dict[pathlib.Path, str] = {}
     for run in runs:

@@ -349,6 +349,7 @@ def test_bad_input_is_answered_with_a_sentence(project, tmp_path, monkeypatch):
         ([copy_run(project, tmp_path / "lost", parameters_file="lost.pt")], "lost.pt: no such file; run 002"),
         ([project / "runs", "--force-field", "none.offxml"], "no force field file 'none.offxml'"),
         ([project / "runs", project / "runs" / "nothing"], "nothing: no finished run here"),
+        ([project / "runs", project / "runs"], "two runs are called"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=re.escape(sentence)):
             analyze(monkeypatch, *arguments, "--output", tmp_path / "out", "--n-workers", 1)
