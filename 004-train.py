@@ -44,6 +44,7 @@ from common.runs import (
 from common.shards import compute_fingerprint
 from common.splits import SPLITS
 from common.statistics import Statistics
+from common.tensorboard_results import log_results
 from common.tensors import ParameterizedMolecules, TensorForceField, load_parameters
 from common.trainable import Column, Trainable, build_trainable
 from common.training import iterate_adam, minimise_lbfgs
@@ -57,7 +58,7 @@ from common.workers import format_peak_memory, run_stage
 PARAMETERS = {
     "Bonds": {
         "k": Column(scale=1 / 100, lower=0.0, prior=100.0),
-        "length": Column(lower=0.0, prior=0.05),
+        "length": Column(lower=0.0, upper=5.0, prior=0.05),
     },
     "Angles": {
         "k": Column(scale=1 / 100, lower=0.0, prior=50.0),
@@ -270,6 +271,27 @@ def summarise(
     }
 
 
+def log_for_tensorboard(
+    folder: pathlib.Path,
+    settings: dict,
+    statistics: Statistics,
+    objectives: dict[str, Objective],
+    fields: dict[str, TensorForceField],
+    molecules: ParameterizedMolecules,
+    data: pathlib.Path,
+) -> None:
+    """Hyperparameters, the table of errors and parity plots, beside the curves."""
+    names = {"initial": "initial", "final": "fitted", "optimum": "optimum"}
+    losses = {
+        split: {names[name]: compute_losses(objective, force_field) for name, force_field in fields.items()}
+        for split, objective in objectives.items()
+    }
+    candidates = {
+        names[name]: dataclasses.replace(molecules, force_field=fields[name]) for name in ("initial", "final")
+    }
+    log_results(folder, settings, statistics.splits, losses, data, candidates, PASS)
+
+
 def report_parameters(
     folder: pathlib.Path,
     statistics: Statistics,
@@ -340,6 +362,7 @@ def main() -> None:
     report_parameters(folder, statistics, objectives["train"], trainable, final, molecules)
     fields = {"initial": initial, "final": final, "optimum": floor.force_field}
     summary = summarise(statistics, objectives, fields, seconds)
+    log_for_tensorboard(folder, settings, statistics, objectives, fields, molecules, arguments.data)
     write_json(folder / "summary.json", summary)
     print(
         f"loss {summary['loss_initial']:.6g} -> {summary['loss_final']:.6g} in {summary['seconds_epochs']:.1f} s; "

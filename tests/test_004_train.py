@@ -102,7 +102,7 @@ def test_everything_is_written(finished):
     folder = find_run(finished)
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     events = {name for name in names if name.startswith("events.out.tfevents")}
-    assert len(events) == 1
+    assert len(events) == 2  # the curves, and the results at the end
     checkpoints = {f"checkpoints/epoch-{n:06d}.{suffix}" for n in (100, 200) for suffix in ("pt", "offxml")}
     finals = {f"{name}.{suffix}" for name in ("force-field", "optimum") for suffix in ("pt", "offxml")}
     tables = {"config.json", "splits.json", "summary.json", "parameters.csv", "checkpoints/last.pt"}
