@@ -18,7 +18,14 @@ import pyarrow.compute
 import torch
 import tqdm
 
-from common.dataset import Entry, compute_content_hash, list_sources, open_dataset, read_entries
+from common.dataset import (
+    Entry,
+    compute_content_hash,
+    list_sources,
+    open_dataset,
+    read_entries,
+    read_provenance,
+)
 from common.files import replace_atomically
 from common.gram import CHUNK_BYTES, WeightedEntry, compute_entry_grams
 from common.interactions import build_interactions, find_vdw_pairs
@@ -28,7 +35,7 @@ from common.parallel import Ranks, is_under_torchrun, join_torchrun, run_ranks
 from common.shards import compute_fingerprint
 from common.splits import SPLITS, split_molecules
 from common.statistics import GroupStatistics, Statistics, load_statistics, load_tensors, save_statistics
-from common.tensors import ParameterizedMolecules, TensorTopology, load_parameters
+from common.tensors import ParameterizedMolecules, TensorTopology, load_parameters, write_tensors
 from common.units import GAS_CONSTANT
 from common.workers import count_available_cpus
 
@@ -193,8 +200,16 @@ def index_rows(
     """The SMILES and number of conformers of every row of a data set, checked against the parameters.
 
     Raises:
-        ValueError: a molecule has no parameters, or another number of atoms than its coordinates.
+        ValueError: a molecule has no parameters, or another number of atoms than its coordinates, or stage 003 chose
+            the molecules by the parameters of another force field.
     """
+    chosen_by = read_provenance(folder).get("input", {}).get("force_field_sha256")
+    if chosen_by is not None and chosen_by != molecules.provenance["force_field_sha256"]:
+        raise ValueError(
+            f"{folder} was made with a force field of SHA-256 {chosen_by}, {parameters} holds "
+            f"{molecules.provenance['force_field']} of SHA-256 {molecules.provenance['force_field_sha256']}; run "
+            "003-cluster-and-filter.py again with these parameters"
+        )
     table = open_dataset(folder).data.table
     smiles = table.column("smiles").to_pylist()
     n_confs = pyarrow.compute.list_value_length(table.column("energy")).to_pylist()
@@ -274,7 +289,7 @@ def _run_rank(ranks: Ranks, plan: _Plan, molecules: ParameterizedMolecules | Non
     with bar:
         for i in missing:
             with replace_atomically(plan.get_shard_path(i)) as beside:
-                torch.save(_compute_shard(plan, plan.shards[i], molecules), beside)
+                write_tensors(_compute_shard(plan, plan.shards[i], molecules), beside)
             bar.update(sum(row.n_confs for row in plan.shards[i]))
     names = sorted({plan.get_group(i) for i in range(len(plan.shards))})
     groups = {name: _reduce_group(ranks, plan, mine, name) for name in names}

@@ -4,7 +4,6 @@ import contextlib
 import datetime
 import os
 import pathlib
-import signal
 import tempfile
 import typing
 
@@ -12,7 +11,7 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from common.workers import THREAD_VARIABLES
+from common.workers import THREAD_VARIABLES, end_with_parent, ignore_ctrl_c
 
 TIMEOUT = datetime.timedelta(hours=12)
 """How long a rank waits for the others: they may have more to do, or a slower disk."""
@@ -71,9 +70,12 @@ def run_ranks(function: typing.Callable[..., None], args: tuple, n_processes: in
     try:
         with tempfile.TemporaryDirectory() as folder:
             rendezvous = pathlib.Path(folder) / "rendezvous"
-            torch.multiprocessing.spawn(
-                _start_rank, (n_processes, str(rendezvous), function, args), nprocs=n_processes, join=True
-            )
+            with ignore_ctrl_c():  # the parent hears it and stops the ranks
+                processes = torch.multiprocessing.spawn(
+                    _start_rank, (n_processes, str(rendezvous), function, args), nprocs=n_processes, join=False
+                )
+            while not processes.join():
+                pass
     except torch.multiprocessing.ProcessExitedException as error:
         raise RuntimeError(
             f"rank {error.error_index} died ({error}) and the others were stopped; if memory ran out use fewer "
@@ -91,7 +93,7 @@ def run_ranks(function: typing.Callable[..., None], args: tuple, n_processes: in
 
 
 def _start_rank(rank: int, world_size: int, rendezvous: str, function: typing.Callable, args: tuple) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and stops the ranks
+    end_with_parent()
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world_size, timeout=TIMEOUT

@@ -1,6 +1,7 @@
 """Many processes on one machine, for work that falls into independent items."""
 
 import concurrent.futures
+import contextlib
 import errno
 import functools
 import itertools
@@ -79,7 +80,8 @@ def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Itera
     )
     others = set(multiprocessing.active_children())
     try:
-        pending = [executor.submit(_run_item, function, item) for item in itertools.islice(items, 4 * n_workers)]
+        with ignore_ctrl_c():
+            pending = [executor.submit(_run_item, function, item) for item in itertools.islice(items, 4 * n_workers)]
         while pending:
             result, peak = pending.pop(0).result()
             global _workers_peak
@@ -111,6 +113,22 @@ _prepare_worker: typing.Callable[[], None] | None = None
 """In a worker, what is to be called before its first item."""
 
 
+@contextlib.contextmanager
+def ignore_ctrl_c() -> typing.Iterator[None]:
+    """While it lasts, Ctrl-C goes unheard; for processes started meanwhile it stays so: their parent stops them.
+
+    A terminal sends Ctrl-C to all of them. One that is still loading its libraries could do no more than complain.
+    """
+    if threading.current_thread() is not threading.main_thread():  # the others can neither hear nor ignore it
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def end_with_parent() -> None:
     """Lets this process, started by ``multiprocessing``, end as soon as its parent does, even if that was killed."""
 
@@ -122,7 +140,6 @@ def end_with_parent() -> None:
 
 
 def _start_worker(initializer, initargs) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and stops the workers
     end_with_parent()
     global _prepare_worker
     _prepare_worker = None if initializer is None else functools.partial(initializer, *initargs)
