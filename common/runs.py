@@ -17,7 +17,7 @@ from common.files import replace_atomically
 from common.losses import Objective
 from common.offxml_write import write_offxml
 from common.statistics import load_tensors
-from common.tensors import ParameterizedMolecules, TensorForceField, save_parameters
+from common.tensors import ParameterizedMolecules, TensorForceField, save_parameters, write_tensors
 
 PACKAGES = ("torch", "numpy", "scipy", "rdkit", "datasets", "pyarrow", "openff-nagl-models", "clarabel")
 """Distributions whose versions a run records."""
@@ -128,7 +128,7 @@ class Checkpoint(typing.NamedTuple):
 def save_checkpoint(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     """Writes the checkpoint of a run, in place of the one before."""
     with replace_atomically(folder / "checkpoints" / "last.pt") as beside:
-        torch.save(checkpoint._asdict(), beside)
+        write_tensors(checkpoint._asdict(), beside)
 
 
 def load_checkpoint(folder: pathlib.Path, settings: str) -> Checkpoint:

@@ -15,7 +15,7 @@ import torch
 from common.dataset import compute_content_hash
 from common.files import replace_atomically
 from common.linearization import Linearization
-from common.tensors import TensorForceField
+from common.tensors import TensorForceField, write_tensors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def save_statistics(path: str | os.PathLike, statistics: Statistics) -> None:
         "seconds": statistics.seconds,
     }
     with replace_atomically(path) as beside:
-        torch.save(plain, beside)
+        write_tensors(plain, beside)
         digest = compute_content_hash([beside])
     with replace_atomically(_get_checksum_path(path)) as beside:
         beside.write_text(digest + "\n")

@@ -8,6 +8,7 @@ that each interaction uses. Units: Angstrom, kcal/mol, radian, elementary charge
 import contextlib
 import dataclasses
 import gc
+import hashlib
 import os
 import pathlib
 import pickle
@@ -261,7 +262,13 @@ def save_parameters(path: str | os.PathLike, molecules: ParameterizedMolecules) 
         "provenance": molecules.provenance,
     }
     with replace_atomically(path) as beside:
-        torch.save(plain, beside)
+        write_tensors(plain, beside)
+
+
+def write_tensors(plain: typing.Any, path: str | os.PathLike) -> None:
+    """``torch.save`` through a file of Python's own, which says when the disk is full; torch's does not."""
+    with open(path, "wb") as file:
+        torch.save(plain, file)
 
 
 @_pause_garbage_collection()
@@ -288,14 +295,24 @@ def load_parameters(path: str | os.PathLike) -> ParameterizedMolecules:
         found = plain.get("format") if isinstance(plain, dict) else type(plain).__name__
         raise ValueError(f"{path}: format {found!r}, expected {FORMAT}; run 002-parameterize.py to make it anew")
     try:
-        return ParameterizedMolecules(
+        molecules = ParameterizedMolecules(
             TensorForceField(tuple(_potential_from_plain(p) for p in plain["force_field"]["potentials"])),
             {smiles: _topology_from_plain(topology) for smiles, topology in plain["topologies"].items()},
             plain["failures"],
             plain["provenance"],
         )
+        _check_hash(path, molecules.provenance.get("offxml"), molecules.provenance.get("force_field_sha256"))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: a field is missing or misplaced ({error}); run 002-parameterize.py") from error
+    return molecules
+
+
+def _check_hash(path: pathlib.Path, offxml: str | None, sha256: str | None) -> None:
+    """Refuses a file whose force field is not the one it names: fitted values would be written into another's text."""
+    if offxml and (found := hashlib.sha256(offxml.encode()).hexdigest()) != sha256:
+        raise ValueError(
+            f"{path}: names a force field of SHA-256 {sha256} and holds one of {found}; run 002-parameterize.py again"
+        )
 
 
 def _first_line(error: BaseException) -> str:
