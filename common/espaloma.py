@@ -15,7 +15,7 @@ from rdkit import Chem
 from common.dataset import Entry
 from common.espaloma_molecule import LabelledMolecule, parse_molecule
 from common.heterograph import Frame, read_heterograph
-from common.molecule import to_mapped_smiles
+from common.molecule import from_mapped_smiles, to_mapped_smiles
 from common.stereochemistry import LABELLINGS, apply_labels, find_agreeing_conformers
 from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM, HARTREE_TO_KCAL_PER_MOL
 
@@ -113,7 +113,7 @@ def read_checked_entry(folder: str | os.PathLike, name: str = "", max_force: flo
         raise EntryError(f"{folder}: no conformer is left of {len(energy)}: {counts}")
     mean = float(energy[good].mean())
     entry = Entry(
-        smiles=to_mapped_smiles(mol),
+        smiles=_write_smiles(mol, folder / "mol.json"),
         coords=coords[good],
         energy=(energy[good] - mean) * HARTREE_TO_KCAL_PER_MOL,
         forces=forces[good],
@@ -196,6 +196,20 @@ def _check_arrays(path: pathlib.Path, arrays: _Arrays, n_atoms: int) -> None:
             )
     if n_confs == 0:
         raise EntryError(f"{path}: no conformers")
+
+
+def _write_smiles(mol: Chem.Mol, path: pathlib.Path) -> str:
+    """The mapped SMILES by which all later stages know the molecule: what RDKit writes, it has to read."""
+    smiles = to_mapped_smiles(mol)
+    try:
+        atoms = from_mapped_smiles(smiles).GetAtoms()
+    except ValueError as error:
+        raise EntryError(
+            f"{path}: RDKit cannot read back the SMILES that it writes of this molecule: {error}"
+        ) from error
+    if [atom.GetAtomicNum() for atom in atoms] != [atom.GetAtomicNum() for atom in mol.GetAtoms()]:
+        raise EntryError(f"{path}: RDKit reads another molecule from the SMILES that it writes of this one: {smiles}")
+    return smiles
 
 
 def _settle_stereochemistry(
