@@ -23,31 +23,20 @@ import pathlib
 import time
 
 import numpy
-import tqdm
 
 from common.accumulation import PassSettings, compute_statistics
-from common.fitting import fit_exact, fit_valence, try_prior_strengths
+from common.fitting import fit_valence, try_prior_strengths
 from common.losses import Objective, build_objective
+from common.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.parameter_table import write_parameter_table
 from common.priors import build_prior
-from common.runs import (
-    Checkpoint,
-    Log,
-    compute_losses,
-    create_run_folder,
-    describe_versions,
-    load_checkpoint,
-    save_checkpoint,
-    save_force_field,
-    write_json,
-)
+from common.runs import compute_losses, create_run_folder, describe_versions, save_force_field, summarise, write_json
 from common.shards import compute_fingerprint
 from common.splits import SPLITS
 from common.statistics import Statistics
 from common.tensorboard_results import log_results
 from common.tensors import ParameterizedMolecules, TensorForceField, load_parameters
 from common.trainable import Column, Trainable, build_trainable
-from common.training import iterate_adam, minimise_lbfgs
 from common.uncertainty import compute_uncertainty
 from common.workers import format_peak_memory, run_stage
 
@@ -171,144 +160,39 @@ def choose_prior_strength(asked: float | str, objectives: dict[str, Objective], 
     return best.strength
 
 
-def run_adam(
-    folder: pathlib.Path,
-    arguments: argparse.Namespace,
-    trainable: Trainable,
-    objectives: dict[str, Objective],
-    molecules: ParameterizedMolecules,
-    comments: list[str],
-    fingerprint: str,
-) -> TensorForceField:
-    """Runs the epochs, from the last checkpoint on; logs them and saves the force field on the way."""
-    last = Checkpoint(0, trainable.to_values(molecules.force_field), None, fingerprint)
-    if arguments.resume:
-        last = load_checkpoint(folder, fingerprint)
-        print(f"going on after epoch {last.epoch}")
-    log = Log(folder, last.epoch)
-    if last.epoch == 0:
-        log.add_losses(0, objectives, trainable.to_force_field(last.values))
-    epochs = iterate_adam(
-        objectives["train"],
-        trainable,
-        last.values,
-        arguments.learning_rate,
-        arguments.n_epochs,
-        last.epoch,
-        last.optimizer_state,
-    )
-    bar = tqdm.tqdm(epochs, total=arguments.n_epochs, initial=last.epoch, unit="epoch")
-    for epoch in bar:
-        last = Checkpoint(epoch.number, epoch.values, epoch.optimizer_state, fingerprint)
-        force_field = trainable.to_force_field(epoch.values)
-        log.add_losses(epoch.number, objectives, force_field)
-        if epoch.number % CHECKPOINT_INTERVAL == 0:
-            bar.set_postfix_str(f"loss {epoch.loss:.4g}")
-            path = folder / "checkpoints" / f"epoch-{epoch.number:06d}"
-            lines = [*comments, f"after {epoch.number} epochs"]
-            save_force_field(path, force_field, molecules, lines, with_topologies=False)
-            save_checkpoint(folder, last)
-    log.close()
-    return trainable.to_force_field(last.values)
-
-
-def run_lbfgs(
-    arguments: argparse.Namespace, trainable: Trainable, objective: Objective, initial: TensorForceField
-) -> TensorForceField:
-    """L-BFGS on all trained values at once."""
-    minimum = minimise_lbfgs(
-        lambda values: objective.compute_loss(trainable.to_force_field(values)),
-        trainable.to_values(initial),
-        trainable.lower,
-        trainable.upper,
-        arguments.n_epochs,
-    )
-    word = "converged" if minimum.has_converged else "NOT converged"
-    print(f"L-BFGS {word} after {minimum.n_iterations} iterations: {minimum.message}")
-    return trainable.to_force_field(minimum.values)
-
-
-def run_exact(trainable: Trainable, objective: Objective, initial: TensorForceField) -> TensorForceField:
-    """The global optimum of the valence terms, with trained vdW a local one of these."""
-    fit = fit_exact(objective, trainable, PARAMETERS, initial)
-    print(f"exact: {fit.message}; its conditions hold to {fit.optimality:.1e}")
-    return fit.force_field
-
-
-def summarise(
-    statistics: Statistics, objectives: dict[str, Objective], fields: dict[str, TensorForceField], seconds: dict
-) -> dict:
-    """Counts and losses of every split, before and after, and the floor; see README.md."""
-    losses = {
-        name: {split: compute_losses(objective, force_field) for split, objective in objectives.items()}
-        for name, force_field in fields.items()
-    }
-    splits = {}
-    for split in SPLITS:
-        groups = [group for (_, name), group in statistics.groups.items() if name == split]
-        splits[split] = {
-            "n_entries": sum(group.n_entries for group in groups),
-            "n_molecules": statistics.n_molecules[split],
-            "n_conformers": sum(group.n_conformers for group in groups),
-        }
-        for name in fields if split in objectives else ():
-            for part in ("loss_energy", "loss_forces"):
-                splits[split][f"{part}_{name}"] = losses[name][split][part]
-    train = {name: losses[name]["train"]["loss"] for name in fields}
-    return {
-        "loss_initial": train["initial"],
-        "loss_final": train["final"],
-        "loss_optimum": train["optimum"],
-        "excess_over_optimum": train["final"] / train["optimum"] - 1.0 if train["optimum"] > 0.0 else 0.0,
-        "objective_final": objectives["train"].compute_loss(fields["final"]).item(),
-        "prior_strength": objectives["train"].prior_strength,
-        "splits": splits,
-        "statistics": statistics.fingerprint,
-        "statistics_reused": statistics.is_reused,
-        "n_ranks": statistics.n_ranks,
-        "seconds_pass": 0.0 if statistics.is_reused else statistics.seconds,
-        **seconds,
-    }
+def run_method(fit: Fit, arguments: argparse.Namespace) -> TensorForceField:
+    """The fitted force field."""
+    if arguments.method == "adam":
+        is_resumed = arguments.resume is not None
+        return run_adam(fit, arguments.learning_rate, arguments.n_epochs, CHECKPOINT_INTERVAL, is_resumed)
+    return run_exact(fit) if arguments.method == "exact" else run_lbfgs(fit, arguments.n_epochs)
 
 
 def log_for_tensorboard(
-    folder: pathlib.Path,
-    settings: dict,
-    statistics: Statistics,
-    objectives: dict[str, Objective],
-    fields: dict[str, TensorForceField],
-    molecules: ParameterizedMolecules,
-    data: pathlib.Path,
+    fit: Fit, settings: dict, statistics: Statistics, fields: dict[str, TensorForceField], data: pathlib.Path
 ) -> None:
     """Hyperparameters, the table of errors and parity plots, beside the curves."""
     names = {"initial": "initial", "final": "fitted", "optimum": "optimum"}
     losses = {
         split: {names[name]: compute_losses(objective, force_field) for name, force_field in fields.items()}
-        for split, objective in objectives.items()
+        for split, objective in fit.objectives.items()
     }
     candidates = {
-        names[name]: dataclasses.replace(molecules, force_field=fields[name]) for name in ("initial", "final")
+        names[name]: dataclasses.replace(fit.molecules, force_field=fields[name]) for name in ("initial", "final")
     }
-    log_results(folder, settings, statistics.splits, losses, data, candidates, PASS)
+    log_results(fit.folder, settings, statistics.splits, losses, data, candidates, PASS)
 
 
-def report_parameters(
-    folder: pathlib.Path,
-    statistics: Statistics,
-    objective: Objective,
-    trainable: Trainable,
-    final: TensorForceField,
-    molecules: ParameterizedMolecules,
-) -> None:
+def report_parameters(fit: Fit, statistics: Statistics, final: TensorForceField) -> None:
     """Writes parameters.csv and says how many values the data do not determine."""
-    widths = numpy.array(
-        [PARAMETERS[type_][name].prior or math.nan for type_, _, name in trainable.names], dtype=numpy.float64
-    )
-    uncertainty = compute_uncertainty(statistics, objective, trainable, final, widths, SOURCE_WEIGHTS)
-    path = folder / "parameters.csv"
-    write_parameter_table(path, trainable, final, statistics, molecules, widths, uncertainty)
+    names = fit.trainable.names
+    widths = numpy.array([PARAMETERS[type_][name].prior or math.nan for type_, _, name in names], dtype=numpy.float64)
+    objective = fit.objectives["train"]
+    uncertainty = compute_uncertainty(statistics, objective, fit.trainable, final, widths, SOURCE_WEIGHTS)
+    path = fit.folder / "parameters.csv"
+    write_parameter_table(path, fit.trainable, final, statistics, fit.molecules, widths, uncertainty)
     n_open = int((~uncertainty.is_determined).sum())
-    print(f"{n_open} of {len(trainable.names)} trained values are not determined by the data, see {path}")
+    print(f"{n_open} of {len(names)} trained values are not determined by the data, see {path}")
 
 
 def main() -> None:
@@ -330,7 +214,6 @@ def main() -> None:
 
     folder = arguments.resume or create_run_folder(arguments.output)
     settings = describe_settings(arguments)
-    fingerprint = compute_fingerprint([statistics.fingerprint, settings])
     write_json(folder / "config.json", {**settings, "versions": describe_versions()})
     write_json(folder / "splits.json", statistics.splits)
     comments = [
@@ -338,36 +221,29 @@ def main() -> None:
         f"from {molecules.provenance['force_field']} (SHA-256 {molecules.provenance['force_field_sha256']})",
         f"to quantum energies and forces in {arguments.data}, statistics {statistics.fingerprint}",
     ]
-    initial = trainable.to_force_field(trainable.to_values(molecules.force_field))
+    fingerprint = compute_fingerprint([statistics.fingerprint, settings])
+    fit = Fit(folder, PARAMETERS, trainable, objectives, molecules, comments, fingerprint)
     start = time.perf_counter()
-    if arguments.method == "adam":
-        final = run_adam(folder, arguments, trainable, objectives, molecules, comments, fingerprint)
-    else:
-        log = Log(folder)
-        log.add_losses(0, objectives, initial)
-        if arguments.method == "exact":
-            final = run_exact(trainable, objectives["train"], initial)
-        else:
-            final = run_lbfgs(arguments, trainable, objectives["train"], initial)
-        log.add_losses(1, objectives, final)
-        log.close()
+    final = run_method(fit, arguments)
     seconds = {"seconds_epochs": time.perf_counter() - start}
-
     start = time.perf_counter()
     floor = fit_valence(dataclasses.replace(objectives["train"], prior_strength=0.0), trainable, PARAMETERS, final)
     seconds["seconds_optimum"] = time.perf_counter() - start
+
     save_force_field(folder / "force-field", final, molecules, comments)
     lines = [*comments, "the global optimum of the training loss without priors: a floor, not a force field to use"]
     save_force_field(folder / "optimum", floor.force_field, molecules, lines, with_topologies=False)
-    report_parameters(folder, statistics, objectives["train"], trainable, final, molecules)
-    fields = {"initial": initial, "final": final, "optimum": floor.force_field}
+    report_parameters(fit, statistics, final)
+    fields = {"initial": fit.initial, "final": final, "optimum": floor.force_field}
+    log_for_tensorboard(fit, settings, statistics, fields, arguments.data)
     summary = summarise(statistics, objectives, fields, seconds)
-    log_for_tensorboard(folder, settings, statistics, objectives, fields, molecules, arguments.data)
     write_json(folder / "summary.json", summary)
     print(
         f"loss {summary['loss_initial']:.6g} -> {summary['loss_final']:.6g} in {summary['seconds_epochs']:.1f} s; "
         f"{summary['excess_over_optimum']:.2%} above the optimum {summary['loss_optimum']:.6g}"
     )
+    if arguments.method == "exact" and strength == 0.0:
+        print("no prior was used: what the data do not determine may be anything; see --prior-strength validation")
     print(f"wrote {folder}/force-field.offxml; peak memory {format_peak_memory()}")
     print(f"next: python 005-analyze.py {folder}")
 

@@ -16,7 +16,8 @@ from torch.utils.tensorboard import SummaryWriter
 from common.files import replace_atomically
 from common.losses import Objective
 from common.offxml_write import write_offxml
-from common.statistics import load_tensors
+from common.splits import SPLITS
+from common.statistics import Statistics, load_tensors
 from common.tensors import ParameterizedMolecules, TensorForceField, save_parameters, write_tensors
 
 PACKAGES = ("torch", "numpy", "scipy", "rdkit", "datasets", "pyarrow", "openff-nagl-models", "clarabel")
@@ -181,4 +182,52 @@ def compute_losses(objective: Objective, force_field: TensorForceField) -> dict[
         "loss_forces": loss_forces,
         "rmse_energy": max(loss_energy, 0.0) ** 0.5,
         "rmse_forces": max(loss_forces, 0.0) ** 0.5,
+    }
+
+
+def summarise(
+    statistics: Statistics,
+    objectives: typing.Mapping[str, Objective],
+    fields: typing.Mapping[str, TensorForceField],
+    seconds: typing.Mapping[str, float],
+) -> dict[str, typing.Any]:
+    """What goes into ``summary.json``.
+
+    Args:
+        statistics: for the counts.
+        objectives: the loss on each split that has entries.
+        fields: "initial", "final" and "optimum", the floor of the training loss without priors.
+        seconds: further figures, by name.
+
+    Returns:
+        ``loss_initial``, ``loss_final``, ``loss_optimum`` (of the training split, without priors), the counts and the
+        two parts of the loss of each split and force field, and the seconds.
+    """
+    losses = {
+        name: {split: compute_losses(objective, force_field) for split, objective in objectives.items()}
+        for name, force_field in fields.items()
+    }
+    splits: dict[str, dict[str, float]] = {}
+    for split in SPLITS:
+        groups = [group for (_, name), group in statistics.groups.items() if name == split]
+        splits[split] = {
+            "n_entries": sum(group.n_entries for group in groups),
+            "n_molecules": statistics.n_molecules[split],
+            "n_conformers": sum(group.n_conformers for group in groups),
+        }
+        for name in fields if split in objectives else ():
+            for part in ("loss_energy", "loss_forces"):
+                splits[split][f"{part}_{name}"] = losses[name][split][part]
+    train = {name: losses[name]["train"]["loss"] for name in fields}
+    return {
+        **{f"loss_{name}": loss for name, loss in train.items()},
+        "excess_over_optimum": train["final"] / train["optimum"] - 1.0 if train["optimum"] > 0.0 else 0.0,
+        "objective_final": objectives["train"].compute_loss(fields["final"]).item(),
+        "prior_strength": objectives["train"].prior_strength,
+        "splits": splits,
+        "statistics": statistics.fingerprint,
+        "statistics_reused": statistics.is_reused,
+        "n_ranks": statistics.n_ranks,
+        "seconds_pass": 0.0 if statistics.is_reused else statistics.seconds,
+        **seconds,
     }

@@ -1,0 +1,105 @@
+"""The methods of stage 004: from a fit that is set up to a fitted force field, logged on the way."""
+
+import dataclasses
+import pathlib
+
+import tqdm
+
+from common.fitting import fit_exact
+from common.losses import Objective
+from common.runs import Checkpoint, Log, load_checkpoint, save_checkpoint, save_force_field
+from common.tensors import ParameterizedMolecules, TensorForceField
+from common.trainable import ColumnSettings, Trainable
+from common.training import iterate_adam, minimise_lbfgs
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """A fit that is set up.
+
+    Attributes:
+        folder: of the run.
+        columns, trainable: what is trained.
+        objectives: the loss on each split; that of "train" is minimised.
+        molecules: what the fit starts from.
+        comments: lines for the head of the OFFXML files.
+        fingerprint: of everything that determines the trajectory.
+    """
+
+    folder: pathlib.Path
+    columns: ColumnSettings
+    trainable: Trainable
+    objectives: dict[str, Objective]
+    molecules: ParameterizedMolecules
+    comments: list[str]
+    fingerprint: str
+
+    @property
+    def initial(self) -> TensorForceField:
+        """The starting force field, within the limits."""
+        return self.trainable.to_force_field(self.trainable.to_values(self.molecules.force_field))
+
+
+def run_adam(
+    fit: Fit, learning_rate: float, n_epochs: int, checkpoint_interval: int, is_resumed: bool
+) -> TensorForceField:
+    """Full-batch epochs; the force field and a checkpoint are saved every ``checkpoint_interval`` of them.
+
+    Raises:
+        FileNotFoundError, ValueError: the run to be resumed has no checkpoint, or one of other settings.
+    """
+    trainable = fit.trainable
+    last = Checkpoint(0, trainable.to_values(fit.molecules.force_field), None, fit.fingerprint)
+    if is_resumed:
+        last = load_checkpoint(fit.folder, fit.fingerprint)
+        print(f"going on after epoch {last.epoch}")
+    log = Log(fit.folder, last.epoch)
+    if last.epoch == 0:
+        log.add_losses(0, fit.objectives, trainable.to_force_field(last.values))
+    epochs = iterate_adam(
+        fit.objectives["train"], trainable, last.values, learning_rate, n_epochs, last.epoch, last.optimizer_state
+    )
+    bar = tqdm.tqdm(epochs, total=n_epochs, initial=last.epoch, unit="epoch")
+    for epoch in bar:
+        last = Checkpoint(epoch.number, epoch.values, epoch.optimizer_state, fit.fingerprint)
+        force_field = trainable.to_force_field(epoch.values)
+        log.add_losses(epoch.number, fit.objectives, force_field)
+        if epoch.number % checkpoint_interval == 0:
+            bar.set_postfix_str(f"loss {epoch.loss:.4g}")
+            path = fit.folder / "checkpoints" / f"epoch-{epoch.number:06d}"
+            lines = [*fit.comments, f"after {epoch.number} epochs"]
+            save_force_field(path, force_field, fit.molecules, lines, with_topologies=False)
+            save_checkpoint(fit.folder, last)
+    log.close()
+    return trainable.to_force_field(last.values)
+
+
+def run_lbfgs(fit: Fit, max_iterations: int) -> TensorForceField:
+    """L-BFGS on all trained values at once."""
+    objective, trainable = fit.objectives["train"], fit.trainable
+    minimum = minimise_lbfgs(
+        lambda values: objective.compute_loss(trainable.to_force_field(values)),
+        trainable.to_values(fit.molecules.force_field),
+        trainable.lower,
+        trainable.upper,
+        max_iterations,
+    )
+    word = "converged" if minimum.has_converged else "NOT converged"
+    print(f"L-BFGS {word} after {minimum.n_iterations} iterations: {minimum.message}")
+    return _log_ends(fit, trainable.to_force_field(minimum.values))
+
+
+def run_exact(fit: Fit) -> TensorForceField:
+    """The global optimum of the valence terms; with trained vdW, a local one of these."""
+    exact = fit_exact(fit.objectives["train"], fit.trainable, fit.columns, fit.initial)
+    print(f"exact: {exact.message}; its conditions hold to {exact.optimality:.1e}")
+    return _log_ends(fit, exact.force_field)
+
+
+def _log_ends(fit: Fit, final: TensorForceField) -> TensorForceField:
+    """Logs the losses of the first and the last force field, for methods without epochs."""
+    log = Log(fit.folder)
+    for epoch, force_field in enumerate((fit.initial, final)):
+        log.add_losses(epoch, fit.objectives, force_field)
+    log.close()
+    return final
