@@ -275,8 +275,10 @@ def compute_energies(
     else:
         field = AllChem.UFFGetMoleculeForceField(mol)
     rows = [row.tolist() for row in coords.reshape(len(coords), -1)]
-    energy = numpy.array([field.CalcEnergy(row) for row in rows]) / HARTREE_TO_KCAL_PER_MOL
-    gradient = numpy.array([field.CalcGrad(row) for row in rows]).reshape(coords.shape)
+    # of each conformer the energy first: CalcGrad goes by the distances that CalcEnergy has left behind
+    results = [(field.CalcEnergy(row), field.CalcGrad(row)) for row in rows]
+    energy = numpy.array([result for result, _ in results]) / HARTREE_TO_KCAL_PER_MOL
+    gradient = numpy.array([result for _, result in results]).reshape(coords.shape)
     gradient *= BOHR_TO_ANGSTROM / HARTREE_TO_KCAL_PER_MOL
     base = sum(ATOM_ENERGIES.get(atom.GetAtomicNum(), HEAVY_ATOM_ENERGY) for atom in mol.GetAtoms())
     energy += base + ENERGY_NOISE * random.standard_normal(energy.shape)
