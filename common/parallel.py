@@ -11,7 +11,7 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from common.workers import THREAD_VARIABLES, end_with_parent, ignore_ctrl_c
+from common.workers import THREAD_VARIABLES, end_with_parent, hold_ctrl_c
 
 TIMEOUT = datetime.timedelta(hours=12)
 """How long a rank waits for the others: they may have more to do, or a slower disk."""
@@ -70,7 +70,7 @@ def run_ranks(function: typing.Callable[..., None], args: tuple, n_processes: in
     try:
         with tempfile.TemporaryDirectory() as folder:
             rendezvous = pathlib.Path(folder) / "rendezvous"
-            with ignore_ctrl_c():  # the parent hears it and stops the ranks
+            with hold_ctrl_c():  # the parent hears it and stops the ranks
                 processes = torch.multiprocessing.spawn(
                     _start_rank, (n_processes, str(rendezvous), function, args), nprocs=n_processes, join=False
                 )

@@ -80,7 +80,7 @@ def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Itera
     )
     others = set(multiprocessing.active_children())
     try:
-        with ignore_ctrl_c():
+        with hold_ctrl_c():
             pending = [executor.submit(_run_item, function, item) for item in itertools.islice(items, 4 * n_workers)]
         while pending:
             result, peak = pending.pop(0).result()
@@ -114,19 +114,16 @@ _prepare_worker: typing.Callable[[], None] | None = None
 
 
 @contextlib.contextmanager
-def ignore_ctrl_c() -> typing.Iterator[None]:
-    """While it lasts, Ctrl-C goes unheard; for processes started meanwhile it stays so: their parent stops them.
+def hold_ctrl_c() -> typing.Iterator[None]:
+    """Puts Ctrl-C off until the end of the block, and for good for processes started in it: their parent stops them.
 
     A terminal sends Ctrl-C to all of them. One that is still loading its libraries could do no more than complain.
     """
-    if threading.current_thread() is not threading.main_thread():  # the others can neither hear nor ignore it
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:
