@@ -57,6 +57,7 @@ SHARED_FRACTION = 0.05  # of the gen2-torsion entries whose molecules are in spi
 
 SUBSTITUENTS = ("F", "C", "Cl", "OC", "C#N", "C(F)(F)F", "N(C)C", "C(N)=O", "O", "S(C)(=O)=O", "CC", "NC(C)=O", "Br")
 SITES = ("[c;H1:1]>>[c:1]{}", "[CX4;H2,H3;!$(C[O,N,S,F,Cl,Br]):1]>>[CX4:1]{}")
+MIN_MOLECULES = 260  # to choose from, so that a small archive has not just the small ones that come first
 MAX_SUBSTITUENTS = 2  # gives more than the 16,691 molecules of an archive of full size
 MAX_HEAVY_ATOMS = 40  # of what a substituent is attached to
 MAX_HEAVY_ATOMS_OF_MONOMERS = 12
@@ -184,8 +185,8 @@ def plan_archive(n_confs: int, broken: float, seed: int) -> list[Job]:
 
 def _share_out_molecules(counts: dict[str, list[int]], random: numpy.random.Generator) -> dict[str, list[str]]:
     """A molecule for each entry, small ones for the monomers; some of spice-pubchem's are gen2-torsion's as well."""
-    n_entries = sum(map(len, counts.values()))
-    pool = list(itertools.islice(iterate_molecules(), n_entries + len(counts["spice-des-monomers"])))
+    n_wanted = sum(map(len, counts.values())) + len(counts["spice-des-monomers"])
+    pool = list(itertools.islice(iterate_molecules(), max(n_wanted, MIN_MOLECULES)))
     n_heavy = {text: Chem.MolFromSmiles(text).GetNumHeavyAtoms() for text in pool}
     small = [text for text in pool if n_heavy[text] <= MAX_HEAVY_ATOMS_OF_MONOMERS][: len(counts["spice-des-monomers"])]
     others = [text for text in pool if text not in set(small) and text != LONGEST_MOLECULE]
