@@ -14,6 +14,7 @@ import argparse
 import json
 import pathlib
 import re
+import tempfile
 import time
 
 from common.files import replace_atomically
@@ -92,6 +93,8 @@ def main() -> None:
     force_field = read_force_field(find_force_field(arguments.force_field))
     smiles = read_smiles(arguments.smiles or arguments.input)
     output = arguments.output or OUTPUTS / f"{force_field.name.removesuffix('.offxml')}.pt"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=output.parent).close()  # says now, not after the work, that nothing can be written there
     print(f"{len(smiles)} molecules, force field {force_field.name}, engine {arguments.engine}")
 
     start = time.perf_counter()

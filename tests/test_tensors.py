@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import hashlib
 
 import pytest
 import torch
@@ -90,6 +91,16 @@ def test_files_of_other_versions_are_refused(change, message, parity_molecules, 
     torch.save(change(torch.load(tmp_path / "x.pt", weights_only=True)), tmp_path / "y.pt")
     with pytest.raises(ValueError, match=rf"y\.pt.*{message}"):
         load_parameters(tmp_path / "y.pt")
+
+
+def test_a_force_field_that_is_another_than_its_hash_says_is_refused(parity_molecules, tmp_path):
+    provenance = {"offxml": "<SMIRNOFF/>", "force_field_sha256": hashlib.sha256(b"<SMIRNOFF/>").hexdigest()}
+    save_parameters(tmp_path / "x.pt", dataclasses.replace(parity_molecules, provenance=provenance))
+    assert load_parameters(tmp_path / "x.pt").provenance == provenance
+    provenance["offxml"] = "<SMIRNOFF version='0.3'/>"
+    save_parameters(tmp_path / "x.pt", dataclasses.replace(parity_molecules, provenance=provenance))
+    with pytest.raises(ValueError, match=r"x\.pt: names a force field of SHA-256 .* holds one of .*002-parameterize"):
+        load_parameters(tmp_path / "x.pt")
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04" + bytes(100)])
