@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import glob
 import os
 import pathlib
 import shutil
@@ -20,13 +21,15 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 def replace_atomically(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
     """A name beside ``path`` to write a file to; it takes ``path``'s place when the block ends without an error.
 
-    The parent folder is made. On an error the half-written file is removed and what stood at ``path`` stays.
+    The parent folder is made. On an error the half-written file is removed and what stood at ``path`` stays. What an
+    earlier process wrote beside ``path`` when it was killed is removed, too.
 
     Raises:
         OSError: the disk is full, whatever a library made of that; it names ``path``.
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield beside
@@ -40,6 +43,23 @@ def replace_atomically(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]
         raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: pathlib.Path) -> None:
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        pid = part.suffixes[-2].removeprefix(".")
+        if pid.isdecimal() and not _is_running(int(pid)):
+            part.unlink(missing_ok=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _find_full_disk(error: BaseException | None) -> int | None:

@@ -1,6 +1,7 @@
 """Files and folders that are whole or not there."""
 
 import ctypes
+import os
 import pathlib
 import subprocess
 import sys
@@ -49,6 +50,18 @@ def test_an_error_leaves_the_earlier_file_and_nothing_beside_it(tmp_path):
         raise KeyboardInterrupt
     assert (tmp_path / "file").read_text() == "earlier"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    for pid in (ended.pid, os.getppid()):
+        (tmp_path / f".file[1].txt.{pid}.part").write_text("half")
+    (tmp_path / f".file2.txt.{ended.pid}.part").write_text("another file's")
+    with replace_atomically(tmp_path / "file[1].txt") as beside:
+        beside.write_text("whole")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"file[1].txt", f".file[1].txt.{os.getppid()}.part", f".file2.txt.{ended.pid}.part"}
 
 
 @pytest.mark.parametrize("has_old", [False, True])

@@ -199,8 +199,7 @@ def test_a_stage_killed_again_and_again(name, finished, prepare, parity_energies
     finish(start(name, folder))
     assert read_artifact(artifact) == allowed[1]
     assert list_visible(folder) == visible
-    hidden = {path.name for path in folder.iterdir()} - visible
-    assert all(path.endswith(".part") for path in hidden), hidden  # of files that were being written, nothing else
+    assert {path.name for path in folder.iterdir()} == visible
 
 
 def assert_nothing_incomplete(folder: pathlib.Path) -> None:
