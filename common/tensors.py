@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import gc
 import hashlib
+import itertools
 import os
 import pathlib
 import pickle
@@ -228,8 +229,11 @@ def _share_storage(plain: typing.Any) -> typing.Any:
     if not leaves:
         return plain
     buffer = torch.cat([leaf.reshape(-1) for leaf in leaves.values()])
-    parts = buffer.split([leaf.numel() for leaf in leaves.values()])
-    views = {key: part.view(leaf.shape) for (key, leaf), part in zip(leaves.items(), parts, strict=True)}
+    ends = itertools.accumulate(leaf.numel() for leaf in leaves.values())
+    views = {
+        key: buffer[end - leaf.numel() : end].view(leaf.shape)
+        for (key, leaf), end in zip(leaves.items(), ends, strict=True)
+    }
 
     def rebuild(value):
         if isinstance(value, dict):
@@ -283,7 +287,8 @@ def load_parameters(path: str | os.PathLike) -> ParameterizedMolecules:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; run 002-parameterize.py, or say where its output is")
     try:
-        plain = torch.load(path, weights_only=True)
+        # mapped into memory, so that processes share what they read, and what is not looked at takes none
+        plain = torch.load(path, weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path}: refused, it holds more than plain tensors, text and numbers ({_first_line(error)}); "
