@@ -158,8 +158,6 @@ def format_account(source: str, account: Account, archive: pathlib.Path, n_named
         f"{account.n_confs} conformers; left out: {len(account.failed)} entries that cannot be used, "
         f"{len(account.duplicates)} seen before, {account.n_confs_dropped} conformers"
     ]
-    if account.n_entries == 0:
-        lines.append(f"  nothing is left of {source}: no data set is written for it")
     groups = _group_by_reason(account.failed)
     for group in groups[:MAX_REASONS]:
         shown = [f"{archive}/{name}: {reason}" for name, reason in group[:n_named]]
@@ -169,6 +167,8 @@ def format_account(source: str, account: Account, archive: pathlib.Path, n_named
     if account.duplicates:
         name, first = next(iter(account.duplicates.items()))
         lines.append(f"  {len(account.duplicates)} repeat another entry, for example {name} repeats {first}")
+        if account.n_entries == 0:
+            lines.append(f"  nothing is left of {source}: no data set is written for it")
     totals: collections.Counter[str] = collections.Counter()
     for counts in account.dropped.values():
         totals.update(counts)
