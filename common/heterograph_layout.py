@@ -44,6 +44,13 @@ SHAPES = tuple(struct.Struct(f"<{n_dims + 1}q") for n_dims in range(MAX_DIMENSIO
 
 
 @functools.cache
+def encode_relation_start(has_one_node_type: bool, saved_formats: int) -> bytes:
+    """The bytes with which a relation saved as a coordinate list begins, up to the numbers of its columns and rows."""
+    words = (RELATION_MAGIC, saved_formats, ALL_FORMATS_ALLOWED)
+    return struct.pack("<QQQ", *words) + encode_relation_metagraph(has_one_node_type) + U64.pack(COO_MAGIC)
+
+
+@functools.cache
 def encode_relation_metagraph(has_one_node_type: bool) -> bytes:
     """The bytes of the metagraph that every relation repeats: one node with a loop, or an edge between two."""
     return encode_metagraph([(0, 0)], 1) if has_one_node_type else encode_metagraph([(0, 1)], 2)

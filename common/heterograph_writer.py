@@ -8,18 +8,15 @@ import numpy
 from common.files import replace_atomically
 from common.heterograph import EdgeType, Frame, Heterograph
 from common.heterograph_layout import (
-    ALL_FORMATS_ALLOWED,
-    COO_MAGIC,
     FILE_MAGIC,
     GRAPH_KIND,
     HEADER_BYTES,
     HETERO_MAGIC,
-    RELATION_MAGIC,
     SAVED_AS_COO,
     U64,
     VERSION,
     encode_metagraph,
-    encode_relation_metagraph,
+    encode_relation_start,
     encode_tensor,
 )
 
@@ -89,9 +86,8 @@ def _encode_relation(graph: Heterograph, edge_type: EdgeType) -> bytes:
     row, column = graph.edges[edge_type]
     return b"".join(
         [
-            struct.pack("<QQQ", RELATION_MAGIC, SAVED_AS_COO, ALL_FORMATS_ALLOWED),
-            encode_relation_metagraph(has_one_node_type=source == target),
-            struct.pack("<Qqq", COO_MAGIC, graph.node_counts[target], graph.node_counts[source]),
+            encode_relation_start(source == target, SAVED_AS_COO),
+            struct.pack("<qq", graph.node_counts[target], graph.node_counts[source]),
             encode_tensor(row),
             encode_tensor(column),
             encode_tensor(numpy.empty(0, numpy.int64)),  # no edge ids: 0, 1, 2, ...

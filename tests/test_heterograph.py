@@ -10,7 +10,8 @@ import tracemalloc
 import numpy
 import pytest
 
-from common.heterograph import Heterograph, HeterographError, read_heterograph
+from common.heterograph import Heterograph, read_heterograph
+from common.heterograph_cursor import Cursor, HeterographError
 from common.heterograph_layout import HEADER_BYTES
 from common.heterograph_writer import write_heterograph
 
@@ -87,6 +88,19 @@ def test_only_the_tensors_asked_for_are_kept():
     assert {t: set(frame) for t, frame in graph.node_frames.items() if frame} == {"n1": {"xyz"}, "g": {"u_qm"}}
     numpy.testing.assert_array_equal(graph.node_frames["n1"]["xyz"], full.node_frames["n1"]["xyz"])
     assert graph.edges is None
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_short_way_over_relations_and_the_careful_one_come_to_the_same(name, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Cursor, "relation", lambda *_: pytest.fail("DGL's usual relations need no careful look"))
+        by_short_way = read_heterograph(DATA / name / "heterograph.bin")
+    monkeypatch.setattr(Cursor, "pass_over_usual_relation", lambda *_: None)
+    by_careful_way = read_heterograph(DATA / name / "heterograph.bin")
+    assert by_short_way.node_counts == by_careful_way.node_counts
+    for type_, frame in by_careful_way.node_frames.items():
+        for key, values in frame.items():
+            numpy.testing.assert_array_equal(by_short_way.node_frames[type_][key], values)
 
 
 def test_arrays_are_independent_of_the_file():
