@@ -323,8 +323,9 @@ def make_scan_geometries(mol: Chem.Mol, seed: int) -> list[numpy.ndarray]:
     coords = minimise(mol, level, embed(mol, seed, 1)[0], 200)
     geometries = []
     for angle in range(-180, 180, SCAN_STEP):
-        coords = minimise(mol, level, coords, 200, constraints=f"$set\ndihedral {atoms} {angle}\n")
-        geometries.append(coords)
+        with contextlib.suppress(ValueError):  # geomeTRIC gives up on some constrained points: the scan goes on
+            coords = minimise(mol, level, coords, 200, constraints=f"$set\ndihedral {atoms} {angle}\n")
+            geometries.append(coords)
     return [coords for coords in geometries if is_bonded_as_drawn(mol, coords)]
 
 
