@@ -75,6 +75,7 @@ PASS = PassSettings(
     validation_fraction=0.1,  # of the molecules
     test_fraction=0.1,  # of the molecules
     split_seed=0,  # another seed, another split
+    keep_exercised=True,  # no molecule validates or tests that is the only one with some parameter; False: any may
     energy_ceiling=None,  # [kcal/mol] above the lowest of an entry: such conformers are left out; None: all stay
     boltzmann_temperature=None,  # [K] weights conformers by exp(-ΔE/RT); None: all alike
     with_vdw="vdW" in PARAMETERS,  # the statistics then hold every pair of vdW types

@@ -35,11 +35,11 @@ from common.parallel import Ranks, is_under_torchrun, join_torchrun, run_ranks
 from common.shards import compute_fingerprint
 from common.splits import SPLITS, split_molecules
 from common.statistics import GroupStatistics, Statistics, load_statistics, load_tensors, save_statistics
-from common.tensors import ParameterizedMolecules, TensorTopology, load_parameters, write_tensors
+from common.tensors import VALENCE_TYPES, ParameterizedMolecules, TensorTopology, load_parameters, write_tensors
 from common.units import GAS_CONSTANT
 from common.workers import count_available_cpus
 
-FORMAT = 3
+FORMAT = 4
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""
 
 MATRICES = ("energy", "forces", "energy_noise", "forces_noise")
@@ -61,6 +61,7 @@ class PassSettings:
 
     Attributes:
         validation_fraction, test_fraction, split_seed: see ``common.splits.split_molecules``.
+        keep_exercised: whether every valence parameter keeps at least one training molecule where it has any.
         with_vdw: whether φ holds the Lennard-Jones pairs, so that vdW may be trained.
         energy_ceiling: [kcal/mol] conformers so much above the lowest of their entry are left out; None for all.
         boltzmann_temperature: [K] weights conformers by exp(-ΔE/RT) within their entry; None for equal weights.
@@ -71,6 +72,7 @@ class PassSettings:
     validation_fraction: float = 0.1
     test_fraction: float = 0.1
     split_seed: int = 0
+    keep_exercised: bool = True
     with_vdw: bool = False
     energy_ceiling: float | None = None
     boltzmann_temperature: float | None = None
@@ -180,7 +182,9 @@ def _plan_pass(
 ) -> _Plan:
     index = {source: index_rows(data / source, molecules, parameters) for source in list_sources(data)}
     smiles = sorted({one for rows in index.values() for one, _ in rows})
-    splits = split_molecules(smiles, settings.validation_fraction, settings.test_fraction, settings.split_seed)
+    features = {one: _list_parameters(molecules.topologies[one]) for one in smiles} if settings.keep_exercised else None
+    fractions = settings.validation_fraction, settings.test_fraction
+    splits = split_molecules(smiles, *fractions, settings.split_seed, features)
     costs = {one: _estimate_cost(molecules.topologies[one]) for one in smiles}
     rows = [
         _Row(source, i, one, n_confs, splits[one], 2e-4 + n_confs * costs[one])
@@ -227,6 +231,16 @@ def index_rows(
                 f"{size} coordinates; run 001-convert-espaloma-data.py and what follows again"
             )
     return list(zip(smiles, n_confs, strict=True))
+
+
+def _list_parameters(topology: TensorTopology) -> set[tuple[str, int]]:
+    """The valence parameters of a molecule, by type and row."""
+    return {
+        (type_, row)
+        for type_, map_ in topology.parameters.items()
+        if type_ in VALENCE_TYPES
+        for row in map_.parameter_idxs.unique().tolist()
+    }
 
 
 def _estimate_cost(topology: TensorTopology) -> float:

@@ -1,5 +1,6 @@
 """Which molecules train, which validate, which test."""
 
+import collections
 import hashlib
 import typing
 
@@ -9,7 +10,11 @@ SPLITS = ("train", "validation", "test")
 
 
 def split_molecules(
-    smiles: typing.Iterable[str], validation_fraction: float, test_fraction: float, seed: int
+    smiles: typing.Iterable[str],
+    validation_fraction: float,
+    test_fraction: float,
+    seed: int,
+    features: typing.Mapping[str, typing.Collection[typing.Hashable]] | None = None,
 ) -> dict[str, str]:
     """Assigns every molecule to a split, reproducibly and whatever the order of the argument.
 
@@ -17,10 +22,15 @@ def split_molecules(
     are ranked by a hash of the seed and their connectivity, and the first ones taken, so that the fractions are kept
     to the nearest molecule and adding molecules to the data disturbs the others as little as possible.
 
+    With ``features``, a molecule is passed over where taking it would leave one of its features without any training
+    molecule: what nothing trains keeps its starting value, and a test of it would say nothing of the fit. If too few
+    molecules can be spared, the validation and test sets stay smaller.
+
     Args:
         smiles: fully mapped SMILES; duplicates do no harm.
         validation_fraction, test_fraction: of the molecules, each at least 0, together less than 1.
         seed: another seed gives another split.
+        features: for each SMILES what training needs at least one molecule with, e.g. its parameters.
 
     Returns:
         "train", "validation" or "test" for each SMILES.
@@ -34,10 +44,15 @@ def split_molecules(
             "their sum less than 1"
         )
     keys = {one: compute_connectivity_key(one) for one in smiles}
-    ranked = sorted(set(keys.values()), key=lambda key: hashlib.sha256(f"{seed}|{key}".encode()).digest())
-    n_test = round(test_fraction * len(ranked))
-    n_validation = round(validation_fraction * len(ranked))
+    features_of: dict[str, set[typing.Hashable]] = {key: set() for key in keys.values()}
+    for one, key in keys.items():
+        features_of[key].update(() if features is None else features[one])
+    ranked = sorted(features_of, key=lambda key: hashlib.sha256(f"{seed}|{key}".encode()).digest())
+    n_training = collections.Counter(feature for own in features_of.values() for feature in own)
+    places = ["validation"] * round(validation_fraction * len(ranked)) + ["test"] * round(test_fraction * len(ranked))
     splits = dict.fromkeys(ranked, "train")
-    splits.update(dict.fromkeys(ranked[:n_test], "test"))
-    splits.update(dict.fromkeys(ranked[n_test : n_test + n_validation], "validation"))
+    for key in ranked:
+        if places and all(n_training[feature] > 1 for feature in features_of[key]):
+            n_training.subtract(features_of[key])
+            splits[key] = places.pop()
     return {one: splits[key] for one, key in keys.items()}

@@ -47,7 +47,7 @@ def assert_equal(one, other):
 def test_loss_on_each_split_equals_brute_force(inputs, tmp_path, parity_molecules, parity_energies):
     statistics = run_pass(inputs, tmp_path)
     entries = make_entries(parity_energies, n_confs=5)
-    splits = accumulation.split_molecules([entry.smiles for entry in entries], 0.1, 0.1, 0)
+    splits = statistics.splits
     trial, _ = draw_parameters(parity_molecules.force_field, TYPES, seed=0)
     for split in ("train", "validation", "test"):
         chosen = [entry for entry in entries if splits[entry.smiles] == split]

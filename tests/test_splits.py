@@ -43,6 +43,25 @@ def test_adding_a_molecule_disturbs_few():
     assert sum(before[one] != after[one] for one in smiles) <= 2
 
 
+def test_what_only_one_molecule_has_stays_in_training():
+    smiles = [make_mapped(one) for one in ALCOHOLS]
+    features = {one: {"alcohol", f"pair {i // 2}"} for i, one in enumerate(smiles)}
+    features[smiles[0]].add("alone")
+    for seed in range(5):
+        splits = split_molecules(smiles, 0.1, 0.2, seed, features)
+        assert sorted(splits.values()).count("test") == 8
+        trained = set().union(*(features[one] for one in smiles if splits[one] == "train"))
+        assert trained == set().union(*features.values())
+
+
+def test_a_feature_of_every_molecule_does_no_harm_and_too_many_shrink_the_sets():
+    smiles = [make_mapped(one) for one in ALCOHOLS]
+    common = {one: {"alcohol"} for one in smiles}
+    assert split_molecules(smiles, 0.1, 0.2, 0, common) == split_molecules(smiles, 0.1, 0.2, 0)
+    own = {one: {one} for one in smiles}
+    assert set(split_molecules(smiles, 0.1, 0.2, 0, own).values()) == {"train"}
+
+
 @pytest.mark.parametrize("fractions", [(-0.1, 0.1), (0.5, 0.5), (0.9, 0.2)])
 def test_impossible_fractions_are_refused(fractions):
     with pytest.raises(ValueError, match="split fractions"):
