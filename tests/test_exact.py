@@ -63,7 +63,10 @@ def make_problem(
     if start is not None:
         molecules = dataclasses.replace(molecules, force_field=start)
     save_parameters(folder / "parameters.pt", molecules)
-    settings = PassSettings(validation_fraction=0.15, test_fraction=0.0, with_vdw="vdW" in columns)
+    # parameters that no training molecule has are wanted here
+    settings = PassSettings(
+        validation_fraction=0.15, test_fraction=0.0, keep_exercised=False, with_vdw="vdW" in columns
+    )
     statistics = compute_statistics(folder / "data", folder / "parameters.pt", folder / "statistics", settings, 1)
     return Problem(molecules, truth, statistics, columns)
 
