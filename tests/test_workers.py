@@ -5,12 +5,13 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 import typing
 
 import pytest
 
-from common.workers import format_peak_memory, measure_peak_memory, run_in_processes
+from common.workers import format_peak_memory, hold_ctrl_c, measure_peak_memory, run_in_processes
 
 
 def square(x: int) -> int:
@@ -133,3 +134,22 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path):
     process.kill()
     process.communicate(timeout=30)
     wait_until(lambda: not any(map(is_running, workers)), seconds=20.0)
+
+
+@pytest.mark.parametrize("by_other_thread", [False, True])
+def test_ctrl_c_is_put_off_until_workers_have_started(by_other_thread):
+    """A signal to the process can be taken by any of its threads, blocked or not in the one that starts workers."""
+    go, reached_the_end = threading.Event(), False
+    other = threading.Thread(target=lambda: (go.wait(), signal.raise_signal(signal.SIGINT)))
+    if by_other_thread:
+        other.start()
+    with pytest.raises(KeyboardInterrupt), hold_ctrl_c():
+        if by_other_thread:
+            go.set()
+            other.join()
+        else:
+            signal.raise_signal(signal.SIGINT)
+        reached_the_end = True
+    assert reached_the_end
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
