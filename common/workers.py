@@ -7,6 +7,7 @@ import functools
 import itertools
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import os
 import pathlib
 import resource
@@ -119,6 +120,7 @@ def hold_ctrl_c() -> typing.Iterator[None]:
 
     A terminal sends Ctrl-C to all of them. One that is still loading its libraries could do no more than complain.
     """
+    multiprocessing.resource_tracker.ensure_running()  # now: its start would end the block
     heard: list[int] = []
     is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
     handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number)) if is_main else None
