@@ -205,7 +205,10 @@ def main() -> None:
     if statistics.is_reused:
         print(f"statistics: reused {cache / statistics.fingerprint}.pt, no pass over the data")
     else:
-        print(f"statistics: one pass over the data in {statistics.seconds:.1f} s on {statistics.n_ranks} ranks")
+        print(
+            f"statistics: one pass over the data in {statistics.seconds:.1f} s on {statistics.n_ranks} ranks, "
+            f"peak memory {statistics.peak_memory:.0f} MB each"
+        )
     molecules = load_parameters(arguments.parameters)
     trainable = build_trainable(molecules.force_field, PARAMETERS, INCLUDE, EXCLUDE)
     objectives = build_objectives(statistics, molecules, trainable)

@@ -37,9 +37,9 @@ from common.splits import SPLITS, split_molecules
 from common.statistics import GroupStatistics, Statistics, load_statistics, load_tensors, save_statistics
 from common.tensors import VALENCE_TYPES, ParameterizedMolecules, TensorTopology, load_parameters, write_tensors
 from common.units import GAS_CONSTANT
-from common.workers import count_available_cpus
+from common.workers import count_available_cpus, measure_peak_memory
 
-FORMAT = 4
+FORMAT = 5
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""
 
 MATRICES = ("energy", "forces", "energy_noise", "forces_noise")
@@ -307,9 +307,11 @@ def _run_rank(ranks: Ranks, plan: _Plan, molecules: ParameterizedMolecules | Non
             bar.update(sum(row.n_confs for row in plan.shards[i]))
     names = sorted({plan.get_group(i) for i in range(len(plan.shards))})
     groups = {name: _reduce_group(ranks, plan, mine, name) for name in names}
+    peak_memory = ranks.find_largest(measure_peak_memory())
     if ranks.rank == 0:
         seconds = time.perf_counter() - start
-        save_statistics(path, _describe_pass(plan, groups, molecules, path.stem, ranks.world_size, seconds))
+        costs = {"n_ranks": ranks.world_size, "seconds": seconds, "peak_memory": peak_memory}
+        save_statistics(path, _describe_pass(plan, groups, molecules, path.stem, costs))
     ranks.wait()
     for i in mine:
         plan.get_shard_path(i).unlink(missing_ok=True)
@@ -406,8 +408,7 @@ def _describe_pass(
     groups: dict[tuple[str, str], dict[str, torch.Tensor]],
     molecules: ParameterizedMolecules,
     fingerprint: str,
-    n_ranks: int,
-    seconds: float,
+    costs: dict[str, typing.Any],
 ) -> Statistics:
     rows = [row for shard in plan.shards for row in shard]
     keys: dict[str | tuple[str, str], set[str]] = {name: set() for name in (*SPLITS, *groups)}
@@ -431,9 +432,8 @@ def _describe_pass(
         splits={row.smiles: row.split for row in rows},
         n_molecules={split: len(keys[split]) for split in SPLITS},
         fingerprint=fingerprint,
-        n_ranks=n_ranks,
-        seconds=seconds,
         is_reused=False,
+        **costs,
     )
 
 

@@ -11,7 +11,7 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from common.workers import THREAD_VARIABLES, end_with_parent, hold_ctrl_c
+from common.workers import end_with_parent, give_one_thread, hold_ctrl_c
 
 TIMEOUT = datetime.timedelta(hours=12)
 """How long a rank waits for the others: they may have more to do, or a slower disk."""
@@ -28,6 +28,13 @@ class Ranks(typing.NamedTuple):
         if self.world_size > 1:
             torch.distributed.all_reduce(tensor)
         return tensor
+
+    def find_largest(self, value: float) -> float:
+        """The largest of the values of all ranks, on each."""
+        largest = torch.tensor(value, dtype=torch.float64)
+        if self.world_size > 1:
+            torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
+        return largest.item()
 
     def wait(self) -> None:
         """Returns when all ranks have come here."""
@@ -65,10 +72,8 @@ def run_ranks(function: typing.Callable[..., None], args: tuple, n_processes: in
     if n_processes == 1:
         function(Ranks(0, 1), *args)
         return
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with give_one_thread(), tempfile.TemporaryDirectory() as folder:
             rendezvous = pathlib.Path(folder) / "rendezvous"
             with hold_ctrl_c():  # the parent hears it and stops the ranks
                 processes = torch.multiprocessing.spawn(
@@ -84,12 +89,6 @@ def run_ranks(function: typing.Callable[..., None], args: tuple, n_processes: in
     except torch.multiprocessing.ProcessRaisedException as error:
         reason = str(error).strip().splitlines()[-1]
         raise RuntimeError(f"rank {error.error_index} failed and the others were stopped: {reason}") from error
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _start_rank(rank: int, world_size: int, rendezvous: str, function: typing.Callable, args: tuple) -> None:

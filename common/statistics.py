@@ -56,6 +56,7 @@ class Statistics:
         n_molecules: by split; molecules are counted by connectivity, over all sources.
         fingerprint: of the data, parameters and settings.
         n_ranks, seconds: how many processes made the pass, and how long it took.
+        peak_memory: [MB] the largest of any rank.
         is_reused: whether they were read from the cache.
     """
 
@@ -68,6 +69,7 @@ class Statistics:
     fingerprint: str
     n_ranks: int
     seconds: float
+    peak_memory: float
     is_reused: bool
 
 
@@ -83,6 +85,7 @@ def save_statistics(path: str | os.PathLike, statistics: Statistics) -> None:
         "n_molecules": statistics.n_molecules,
         "n_ranks": statistics.n_ranks,
         "seconds": statistics.seconds,
+        "peak_memory": statistics.peak_memory,
     }
     with replace_atomically(path) as beside:
         write_tensors(plain, beside)

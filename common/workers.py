@@ -65,14 +65,28 @@ def run_in_processes(
                 yield function(item)
                 bar.update()
             return
-        for result in _run_pool(function, iter(items), n_workers, initializer, initargs):
-            yield result
-            bar.update()
+        with give_one_thread():
+            for result in _run_pool(function, iter(items), n_workers, initializer, initargs):
+                yield result
+                bar.update()
+
+
+@contextlib.contextmanager
+def give_one_thread() -> typing.Iterator[None]:
+    """Processes started in this block have one thread each: their numerical libraries read it when they are loaded."""
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Iterator[typing.Any]:
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the libraries when the fresh processes load them
     executor = concurrent.futures.ProcessPoolExecutor(
         n_workers,
         mp_context=multiprocessing.get_context("spawn"),
@@ -99,12 +113,6 @@ def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Itera
             process.kill()
         executor.shutdown(cancel_futures=True)
         raise
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 _workers_peak = 0.0
