@@ -185,21 +185,22 @@ def _solve_active(
 def _solve_interior(
     curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
+    size = max(1.0, numpy.abs(slope).max(initial=0.0))  # of the solution; the solver takes huge numbers for infinity
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-10
     solver = clarabel.DefaultSolver(
         scipy.sparse.csc_matrix(numpy.triu(curvature)),
-        -slope,
+        -slope / size,
         scipy.sparse.csc_matrix(limits),
-        bounds,
+        bounds / size,
         [clarabel.NonnegativeConeT(len(bounds))],
         settings,
     )
     solution = solver.solve()
     if solution.status not in (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved):
         raise ValueError(f"the quadratic programme was not solved ({solution.status}); check the limits in PARAMETERS")
-    return numpy.array(solution.x), numpy.array(solution.z)
+    return size * numpy.array(solution.x), size * numpy.array(solution.z)
 
 
 def _compute_residual(

@@ -14,7 +14,7 @@ from common.exact import build_valence_problem, solve_valence, to_force_field
 from common.losses import Objective
 from common.tensors import TensorForceField
 from common.trainable import ColumnSettings, Trainable
-from common.training import minimise_lbfgs
+from common.training import describe_end, minimise_lbfgs
 
 MAX_ITERATIONS = 500
 """Of the search for vdW parameters."""
@@ -31,7 +31,7 @@ class ExactFit(typing.NamedTuple):
         loss: there, priors included.
         optimality: how well the conditions of the optimum hold, relative; see ``ExactSolution.residual`` and
             ``Minimum.gradient``.
-        has_converged: False where the search for vdW parameters ran out of iterations.
+        has_converged: False where the search for vdW parameters ended before it reached a minimum.
         message: in words.
     """
 
@@ -97,12 +97,16 @@ def _fit_with_vdw(
         return loss
 
     minimum = minimise_lbfgs(
-        compute_reduced_loss, initial[is_vdw], trainable.lower[is_vdw], trainable.upper[is_vdw], MAX_ITERATIONS
+        compute_reduced_loss,
+        initial[is_vdw],
+        trainable.lower[is_vdw],
+        trainable.upper[is_vdw],
+        trainable.is_root[is_vdw],
+        MAX_ITERATIONS,
     )
     vdw = trainable.to_force_field(initial.masked_scatter(is_vdw, minimum.values))
     valence = fit_valence(objective, trainable, columns, vdw)
-    word = "converged" if minimum.has_converged else "NOT converged"
-    message = f"vdW search {word} after {minimum.n_iterations} iterations ({minimum.message}): a local optimum"
+    message = f"the vdW search {describe_end(minimum)}"
     return valence._replace(
         optimality=max(valence.optimality, minimum.gradient), has_converged=minimum.has_converged, message=message
     )

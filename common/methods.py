@@ -10,7 +10,7 @@ from common.losses import Objective
 from common.runs import Checkpoint, Log, load_checkpoint, save_checkpoint, save_force_field
 from common.tensors import ParameterizedMolecules, TensorForceField
 from common.trainable import ColumnSettings, Trainable
-from common.training import iterate_adam, minimise_lbfgs
+from common.training import describe_end, iterate_adam, minimise_lbfgs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +82,10 @@ def run_lbfgs(fit: Fit, max_iterations: int) -> TensorForceField:
         trainable.to_values(fit.molecules.force_field),
         trainable.lower,
         trainable.upper,
+        trainable.is_root,
         max_iterations,
     )
-    word = "converged" if minimum.has_converged else "NOT converged"
-    print(f"L-BFGS {word} after {minimum.n_iterations} iterations: {minimum.message}")
+    print(f"L-BFGS {describe_end(minimum)}")
     return _log_ends(fit, trainable.to_force_field(minimum.values))
 
 

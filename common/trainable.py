@@ -58,6 +58,11 @@ class Trainable:
     upper: torch.Tensor
     blocks: tuple[_Block, ...]
 
+    @property
+    def is_root(self) -> torch.Tensor:
+        """Where the loss is smooth in the square root of the value alone: ε, of which mixing takes the root."""
+        return torch.tensor([(type_, name) == ("vdW", "epsilon") for type_, _, name in self.names])
+
     def to_values(self, force_field: TensorForceField) -> torch.Tensor:
         """The scaled, clamped vector of the trained parameters of ``force_field``, ``shape=(n_values,)``."""
         return self.clamp(_gather(force_field, self.blocks) * self.scales)

@@ -5,6 +5,7 @@ import typing
 import numpy
 import scipy.optimize
 import torch
+import tqdm
 
 from common.losses import Objective
 from common.trainable import Trainable
@@ -65,15 +66,24 @@ def iterate_adam(
         yield Epoch(number, loss.item(), values.detach().clone(), optimizer.state_dict())
 
 
+CONVERGENCE = 1e-6
+"""A minimum has been found where no component of the gradient is larger, see ``Minimum.gradient``."""
+
+SMALLEST_ROOTED = 1e-7
+"""Values that are searched as their square roots stay above it: at zero a root has no slope."""
+
+
 class Minimum(typing.NamedTuple):
-    """Where a second-order method ended.
+    """Where a quasi-Newton method ended.
 
     Attributes:
         values: the trained values, ``shape=(n_values,)``.
         loss: there.
-        gradient: the largest component of the loss's gradient that the limits do not block, relative to the loss.
+        gradient: the largest component of the loss's gradient that the limits do not block, relative to the square
+            root of the loss; in variables scaled to unit curvature, so that its square is about twice the share of
+            the loss that is left to gain along that variable.
         n_iterations: that it took.
-        has_converged: whether the method says so, and ``message`` what it says.
+        has_converged: whether ``gradient`` is below ``CONVERGENCE``, and ``message`` why the search ended.
     """
 
     values: torch.Tensor
@@ -84,51 +94,87 @@ class Minimum(typing.NamedTuple):
     message: str
 
 
+def describe_end(minimum: Minimum) -> str:
+    """How a search ended, in words."""
+    if minimum.has_converged:
+        return f"converged to a local optimum in {minimum.n_iterations} iterations"
+    return (
+        f"did NOT converge in {minimum.n_iterations} iterations ({minimum.message}): what it found is no optimum; "
+        "parameters that the data do not determine need a prior"
+    )
+
+
 def minimise_lbfgs(
     compute_loss: typing.Callable[[torch.Tensor], torch.Tensor],
     values: torch.Tensor,
     lower: torch.Tensor,
     upper: torch.Tensor,
+    is_root: torch.Tensor,
     max_iterations: int,
 ) -> Minimum:
     """L-BFGS-B (Byrd, Lu, Nocedal and Zhu 1995) as SciPy has it, with gradients by autograd.
 
     Args:
-        compute_loss: differentiable, of a vector like ``values``.
+        compute_loss: twice differentiable, of a vector like ``values``.
         values: where to start, ``shape=(n_values,)``.
         lower, upper: limits, ``shape=(n_values,)``.
+        is_root: ``shape=(n_values,)``, True where the loss is smooth in the square root of the value alone.
         max_iterations: at most.
 
     Raises:
         ValueError: the loss is not finite at the start.
     """
-    last: dict[str, numpy.ndarray] = {}
+
+    def to_smooth(values: torch.Tensor) -> torch.Tensor:
+        return torch.where(is_root, values.clamp(min=SMALLEST_ROOTED).sqrt(), values)
+
+    def compute_smooth_loss(x: torch.Tensor) -> torch.Tensor:
+        return compute_loss(torch.where(is_root, x * x, x))
+
+    start = to_smooth(values.detach())
+    if not torch.isfinite(compute_smooth_loss(start)):
+        raise ValueError("the loss is not finite at the start; check the data and the starting force field")
+    scales = _find_scales(compute_smooth_loss, start)
 
     def evaluate(x: numpy.ndarray) -> tuple[float, numpy.ndarray]:
         trial = torch.from_numpy(x.copy()).requires_grad_()
-        loss = compute_loss(trial)
+        loss = compute_smooth_loss(trial * scales)
         (gradient,) = torch.autograd.grad(loss, trial)
-        last["gradient"] = gradient.numpy()
-        return loss.item(), last["gradient"]
+        return loss.item(), gradient.numpy()
 
-    start = values.detach().numpy()
-    if not numpy.isfinite(evaluate(start)[0]):
-        raise ValueError("the loss is not finite at the start; check the data and the starting force field")
-    result = scipy.optimize.minimize(
-        evaluate,
-        start,
-        method="L-BFGS-B",
-        jac=True,
-        bounds=scipy.optimize.Bounds(lower.numpy(), upper.numpy()),
-        options={"maxiter": max_iterations, "maxfun": 2 * max_iterations, "maxcor": 30, "ftol": 1e-15, "gtol": 1e-10},
-    )
+    def report(intermediate_result: scipy.optimize.OptimizeResult) -> None:
+        bar.set_postfix_str(f"loss {intermediate_result.fun:.4g}", refresh=False)
+        bar.update()
+
+    bounds = scipy.optimize.Bounds((to_smooth(lower) / scales).numpy(), (to_smooth(upper) / scales).numpy())
+    options = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "maxcor": 50, "ftol": 0.0, "gtol": 1e-9}
+    with tqdm.tqdm(total=max_iterations, desc="L-BFGS", unit="iteration", delay=2.0, leave=False) as bar:
+        result = scipy.optimize.minimize(
+            evaluate,
+            (start / scales).numpy(),
+            method="L-BFGS-B",
+            jac=True,
+            bounds=bounds,
+            callback=report,
+            options=options,
+        )
     loss, gradient = evaluate(result.x)
-    step = numpy.clip(result.x - gradient, lower.numpy(), upper.numpy()) - result.x
+    step = numpy.clip(result.x - gradient, bounds.lb, bounds.ub) - result.x
+    largest = float(numpy.abs(step).max(initial=0.0) / max(abs(loss), 1e-300) ** 0.5)
+    x = torch.from_numpy(result.x)
+    has_moved, x = x != start / scales, x * scales
     return Minimum(
-        values=torch.from_numpy(result.x.copy()),
+        values=torch.where(has_moved, torch.where(is_root, x * x, x), values.detach()),
         loss=loss,
-        gradient=float(numpy.abs(step).max(initial=0.0) / max(abs(loss), 1e-300)),
+        gradient=largest,
         n_iterations=int(result.nit),
-        has_converged=bool(result.success),
+        has_converged=largest < CONVERGENCE,
         message=str(result.message),
     )
+
+
+def _find_scales(compute_loss: typing.Callable[[torch.Tensor], torch.Tensor], values: torch.Tensor) -> torch.Tensor:
+    """What makes the curvature along every variable 1 at the start; force constants and lengths differ by 10^4."""
+    curvature = torch.autograd.functional.hessian(compute_loss, values).diagonal().abs()
+    largest = curvature.max()
+    return 1.0 / curvature.clamp(min=1e-8 * largest if largest > 0.0 else 1.0).sqrt()

@@ -16,7 +16,7 @@ from common.priors import build_prior
 from common.quadratic import QuadraticForm
 from common.tensors import save_parameters
 from common.trainable import Column, build_trainable
-from common.training import iterate_adam, minimise_lbfgs
+from common.training import describe_end, iterate_adam, minimise_lbfgs
 from common.uncertainty import compute_uncertainty
 from tests.helpers import change_parameters, make_entries, simulate_entries, write_dataset
 
@@ -95,6 +95,7 @@ def test_no_other_method_gets_below_the_optimum(valence):
         start,
         trainable.lower,
         trainable.upper,
+        trainable.is_root,
         2000,
     )
     assert exact.loss <= lbfgs.loss * (1.0 + 1e-12)
@@ -141,7 +142,12 @@ def test_limits_hold_and_are_optimal(valence):
     at_limit = (values == trainable.lower) | (values == trainable.upper)
     assert at_limit.sum() > 20
     lbfgs = minimise_lbfgs(
-        lambda x: objective.compute_loss(trainable.to_force_field(x)), values, trainable.lower, trainable.upper, 500
+        lambda x: objective.compute_loss(trainable.to_force_field(x)),
+        values,
+        trainable.lower,
+        trainable.upper,
+        trainable.is_root,
+        500,
     )
     assert exact.loss <= lbfgs.loss * (1.0 + 1e-9)
 
@@ -190,20 +196,38 @@ def test_validation_chooses_a_strength_between_the_extremes(valence):
 
 
 def test_vdw_is_fitted_together_with_the_valence_terms(with_vdw):
-    objective, trainable = with_vdw.build(strength=1e-4)
+    """Solving for the valence terms at each step, and searching for everything at once, end at the same optimum."""
+    objective, trainable = with_vdw.build(strength=0.01)
     exact = fit_exact(objective, trainable, WITH_VDW)
     valence_only = fit_valence(objective, trainable, WITH_VDW, with_vdw.molecules.force_field)
     assert exact.has_converged
+    assert exact.optimality < OPTIMALITY
     assert "converged" in exact.message
     assert exact.loss < valence_only.loss
     lbfgs = minimise_lbfgs(
         lambda x: objective.compute_loss(trainable.to_force_field(x)),
-        trainable.to_values(exact.force_field),
+        trainable.to_values(with_vdw.molecules.force_field),
         trainable.lower,
         trainable.upper,
-        500,
+        trainable.is_root,
+        2000,
     )
-    assert exact.loss <= lbfgs.loss * (1.0 + 1e-6)
+    assert lbfgs.has_converged
+    assert lbfgs.loss == pytest.approx(exact.loss, rel=1e-9)
+
+
+def test_a_search_that_ends_early_says_so(with_vdw):
+    objective, trainable = with_vdw.build(strength=0.01)
+    minimum = minimise_lbfgs(
+        lambda x: objective.compute_loss(trainable.to_force_field(x)),
+        trainable.to_values(with_vdw.molecules.force_field),
+        trainable.lower,
+        trainable.upper,
+        trainable.is_root,
+        3,
+    )
+    assert not minimum.has_converged
+    assert "NOT converge" in describe_end(minimum)
 
 
 def compute_coverage(problem, columns):
