@@ -26,7 +26,7 @@ from common.geometry import (
 )
 from common.interactions import Interactions, InteractionTable
 
-CHUNK_BYTES = 16_000_000
+CHUNK_BYTES = 8_000_000
 """Size of the feature matrices of one chunk: large enough to amortise the calls, small enough for the caches."""
 
 
@@ -196,6 +196,7 @@ class _Chunk:
         self._add_harmonic(interactions.harmonic["Angles"], compute_angles_with_gradients)
         self._add_torsions(interactions.dihedrals, interactions.torsions)
         self._add_pairs(interactions.pairs)
+        self._add_trained_pairs(interactions.trained_pairs)
 
     def _add(
         self,
@@ -207,24 +208,26 @@ class _Chunk:
         dq_dx: tuple[torch.Tensor, ...],
     ) -> None:
         """Adds interactions to one column each: energies ``(n,)``, gradients ``du_dq * dq_dx``, ``(3, n)`` each."""
-        self.energy.scatter_add_(0, self.energy_base[frames] + column * self.energy_stride[frames], energy)
-        base = self.gradient_base[frames] + column * self.gradient_stride[frames]
-        for k, dq in enumerate(dq_dx):
-            place = base + 3 * particle_idxs[:, k]
+        place = (column * _select(self.energy_stride, frames)).add_(_select(self.energy_base, frames))
+        self.energy.scatter_add_(0, place, energy)
+        base = (column * _select(self.gradient_stride, frames)).add_(_select(self.gradient_base, frames))
+        for atoms, dq in zip(particle_idxs, dq_dx, strict=True):
+            place = torch.add(base, atoms, alpha=3)
             for component in range(3):
-                self.gradient.scatter_add_(0, place + component, du_dq * dq[component])
+                self.gradient[component:].scatter_add_(0, place, du_dq * dq[component])
 
     def _gather(self, table: InteractionTable) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+        """The row, frame, atoms ``(n_particles, n)`` and points ``(3, n)`` of every interaction in the chunk."""
         rows, frames = table.expand(self.frame_molecules)
-        particle_idxs = table.columns["particle_idxs"][rows]
-        atoms = particle_idxs + self.frame_atoms[frames][:, None]
-        return rows, frames, particle_idxs, [self.x[:, atoms[:, k]] for k in range(atoms.shape[1])]
+        particle_idxs = _select(table.columns["particle_idxs"], rows)
+        first_atoms = _select(self.frame_atoms, frames)
+        return rows, frames, particle_idxs, [_select(self.x, atoms + first_atoms) for atoms in particle_idxs]
 
     def _add_harmonic(self, table: InteractionTable, compute_with_gradients: typing.Callable) -> None:
         rows, frames, particle_idxs, points = self._gather(table)
         q, dq_dx = compute_with_gradients(*points)
-        shift = q - table.columns["minimum"][rows]
-        column = table.columns["column"][rows]
+        shift = q - _select(table.columns["minimum"], rows)
+        column = _select(table.columns["column"], rows)
         self._add(frames, column, particle_idxs, 0.5 * shift**2, shift, dq_dx)
         self._add(frames, column + 1, particle_idxs, -shift, -torch.ones_like(shift), dq_dx)
 
@@ -232,34 +235,54 @@ class _Chunk:
         _, _, particle_idxs, points = self._gather(dihedrals)
         phi, dphi_dx = compute_dihedrals_with_gradients(*points)
         rows, frames = torsions.expand(self.frame_molecules)
+        column, dihedral, periodicity, phase, inverse_idivf = (
+            _select(torsions.columns[name], rows)
+            for name in ("column", "dihedral", "periodicity", "phase", "inverse_idivf")
+        )
         counts = dihedrals.counts[self.frame_molecules]
-        which = (torch.cumsum(counts, 0) - counts)[frames] + torsions.columns["dihedral"][rows]
-        periodicity, inverse_idivf = torsions.columns["periodicity"][rows], torsions.columns["inverse_idivf"][rows]
-        argument = periodicity * phi[which] - torsions.columns["phase"][rows]
+        which = _select(torch.cumsum(counts, 0) - counts, frames) + dihedral
+        argument = periodicity * _select(phi, which) - phase
         energy = inverse_idivf * (1.0 + torch.cos(argument))
         du_dq = -inverse_idivf * periodicity * torch.sin(argument)
-        gradients = tuple(dphi[:, which] for dphi in dphi_dx)
-        self._add(frames, torsions.columns["column"][rows], particle_idxs[which], energy, du_dq, gradients)
+        gradients = tuple(_select(dphi, which) for dphi in dphi_dx)
+        self._add(frames, column, _select(particle_idxs, which), energy, du_dq, gradients)
 
     def _add_pairs(self, table: InteractionTable) -> None:
+        """Pairs that are not in φ: their energy is subtracted from the residual."""
         rows, frames, particle_idxs, points = self._gather(table)
         r, dr_dx = compute_distances_with_gradients(*points)
-        column, scale = table.columns["column"][rows], table.columns["lj_scale"][rows]
-        attraction = (table.columns["lj_sigma"][rows] / r) ** 6
-        trained = column >= 0
-        strength = 4.0 * torch.where(trained, 0.0, scale * table.columns["lj_epsilon"][rows])
-        coulomb = table.columns["coulomb"][rows] / r
-        energy = coulomb + strength * (attraction**2 - attraction)
-        du_dr = -(coulomb + strength * (12.0 * attraction**2 - 6.0 * attraction)) / r
-        self._add(frames, self.residual_column[frames], particle_idxs, -energy, -du_dr, dr_dx)
-        if bool(trained.any()):
-            keep = trained.nonzero()[:, 0]
-            frames, column, particle_idxs = frames[keep], column[keep], particle_idxs[keep]
-            dr_dx = tuple(dr[:, keep] for dr in dr_dx)
-            scale, attraction, r = 4.0 * scale[keep], attraction[keep], r[keep]
-            for shift, power, sign in ((0, 12, 1.0), (1, 6, -1.0)):
-                energy = sign * scale * attraction ** (power // 6)
-                self._add(frames, column + shift, particle_idxs, energy, -power * energy / r, dr_dx)
+        coulomb = _select(table.columns["coulomb"], rows) / r
+        attraction = _raise_to_sixth(_select(table.columns["lj_sigma"], rows) / r)
+        strength = _select(table.columns["lj_strength"], rows) * attraction
+        energy = coulomb + strength * (attraction - 1.0)
+        du_dr = -(coulomb + strength * (12.0 * attraction - 6.0)) / r
+        self._add(frames, _select(self.residual_column, frames), particle_idxs, -energy, -du_dr, dr_dx)
+
+    def _add_trained_pairs(self, table: InteractionTable) -> None:
+        if len(table.columns["column"]) == 0:
+            return
+        rows, frames, particle_idxs, points = self._gather(table)
+        r, dr_dx = compute_distances_with_gradients(*points)
+        column, scale = _select(table.columns["column"], rows), 4.0 * _select(table.columns["lj_scale"], rows)
+        attraction = _raise_to_sixth(_select(table.columns["lj_sigma"], rows) / r)
+        for shift, power, energy in ((0, 12, scale * attraction**2), (1, 6, -scale * attraction)):
+            self._add(frames, column + shift, particle_idxs, energy, -power * energy / r, dr_dx)
+
+
+def _select(values: torch.Tensor, idxs: torch.Tensor) -> torch.Tensor:
+    """``values[..., idxs]`` of one or two axes; index_select along one axis is several times as fast as indexing."""
+    if values.ndim == 1:
+        return values.index_select(0, idxs)
+    selected = values.new_empty((len(values), len(idxs)))
+    for row, out in zip(values, selected, strict=True):
+        torch.index_select(row, 0, idxs, out=out)
+    return selected
+
+
+def _raise_to_sixth(base: torch.Tensor) -> torch.Tensor:
+    """base⁶, at a fifth of the time of ``base**6``."""
+    square = base * base
+    return square * square * square
 
 
 def _cumulate(counts: numpy.ndarray) -> numpy.ndarray:

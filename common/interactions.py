@@ -23,7 +23,8 @@ class InteractionTable:
 
     Attributes:
         counts, starts: ``shape=(n_molecules,)`` int64.
-        columns: each ``shape=(n_interactions, ...)``; ``particle_idxs`` count the atoms of their molecule from 0.
+        columns: each ``shape=(n_interactions,)``, but ``particle_idxs`` ``(n_particles, n_interactions)``, which count
+            the atoms of their molecule from 0.
     """
 
     counts: torch.Tensor
@@ -42,8 +43,8 @@ class InteractionTable:
         counts = self.counts[molecule_idxs]
         frames = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
         first = torch.cumsum(counts, 0) - counts
-        rows = torch.arange(len(frames), device=counts.device) + (self.starts[molecule_idxs] - first)[frames]
-        return rows, frames
+        shifts = self.starts[molecule_idxs] - first
+        return shifts.index_select(0, frames).add_(torch.arange(len(frames), device=counts.device)), frames
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +56,9 @@ class Interactions:
         dihedrals: the different dihedrals of propers and impropers; column ``particle_idxs``.
         torsions: their terms; columns ``dihedral`` (counted in the molecule), ``periodicity``, ``phase``,
             ``inverse_idivf``, ``column``.
-        pairs: non-bonded pairs; columns ``particle_idxs``, ``coulomb`` [kcal/mol Angstrom], ``lj_scale``,
-            ``lj_epsilon``, ``lj_sigma`` (mixed), ``column`` (of A; B follows; -1 where the pair is not in φ).
+        pairs: non-bonded pairs; columns ``particle_idxs``, ``coulomb`` [kcal/mol Angstrom], ``lj_strength`` (4ε times
+            the pair's scale; 0 where the pair is in φ), ``lj_sigma`` (mixed).
+        trained_pairs: those in φ; columns ``particle_idxs``, ``lj_scale``, ``lj_sigma``, ``column`` (of A; B follows).
         columns: for each molecule the columns of φ it uses, ascending.
         n_atoms: for each molecule.
     """
@@ -65,6 +67,7 @@ class Interactions:
     dihedrals: InteractionTable
     torsions: InteractionTable
     pairs: InteractionTable
+    trained_pairs: InteractionTable
     columns: list[numpy.ndarray]
     n_atoms: list[int]
 
@@ -81,15 +84,16 @@ def build_interactions(
         dihedrals=tables["dihedrals"],
         torsions=tables["torsions"],
         pairs=tables["pairs"],
+        trained_pairs=tables["trained_pairs"],
         columns=[columns for _, columns in per_molecule],
         n_atoms=[topology.n_atoms for topology in topologies],
     )
 
 
 def _concatenate(tables: list[dict[str, numpy.ndarray]], device: str | torch.device) -> InteractionTable:
-    counts = numpy.array([len(next(iter(table.values()))) for table in tables], dtype=numpy.int64)
+    counts = numpy.array([next(iter(table.values())).shape[-1] for table in tables], dtype=numpy.int64)
     columns = {
-        name: torch.from_numpy(numpy.ascontiguousarray(numpy.concatenate([table[name] for table in tables]))).to(device)
+        name: torch.from_numpy(numpy.concatenate([table[name] for table in tables], axis=-1)).to(device)
         for name in tables[0]
     }
     return InteractionTable(
@@ -100,7 +104,7 @@ def _concatenate(tables: list[dict[str, numpy.ndarray]], device: str | torch.dev
 class _Builder:
     """Works out the tables of one molecule after another; holds what depends on the force field alone."""
 
-    names = (*MINIMUM_COLUMNS, "dihedrals", "torsions", "pairs")
+    names = (*MINIMUM_COLUMNS, "dihedrals", "torsions", "pairs", "trained_pairs")
 
     def __init__(self, linearization: Linearization):
         force_field: TensorForceField = linearization.reference
@@ -118,13 +122,11 @@ class _Builder:
         """The tables of one molecule by name, and the columns of φ that it uses."""
         tables = {type_: self._build_harmonic(topology, type_) for type_ in MINIMUM_COLUMNS}
         tables["dihedrals"], tables["torsions"] = self._build_torsions(topology)
-        tables["pairs"] = self._build_pairs(topology)
-        doubled = [tables[name]["column"] for name in (*MINIMUM_COLUMNS, "pairs")]
-        doubled = numpy.concatenate([column[column >= 0] for column in doubled])
+        tables["pairs"], tables["trained_pairs"] = self._build_pairs(topology)
+        doubled = numpy.concatenate([tables[name]["column"] for name in (*MINIMUM_COLUMNS, "trained_pairs")])
         used = numpy.unique(numpy.concatenate([doubled, doubled + 1, tables["torsions"]["column"]]))
-        for name in (*MINIMUM_COLUMNS, "torsions", "pairs"):
-            column = tables[name]["column"]
-            tables[name]["column"] = numpy.where(column >= 0, numpy.searchsorted(used, column), -1)
+        for name in (*MINIMUM_COLUMNS, "torsions", "trained_pairs"):
+            tables[name]["column"] = numpy.searchsorted(used, tables[name]["column"])
         return tables, used
 
     def _read_map(self, topology: TensorTopology, type_: str, n_particles: int) -> tuple[numpy.ndarray, numpy.ndarray]:
@@ -139,7 +141,7 @@ class _Builder:
     def _build_harmonic(self, topology: TensorTopology, type_: str) -> dict[str, numpy.ndarray]:
         particle_idxs, rows = self._read_map(topology, type_, 2 if type_ == "Bonds" else 3)
         return {
-            "particle_idxs": particle_idxs,
+            "particle_idxs": particle_idxs.T,
             "minimum": self._gather(type_, MINIMUM_COLUMNS[type_], rows),
             "column": self.starts[type_] + 2 * rows,
         }
@@ -154,7 +156,7 @@ class _Builder:
             name: numpy.concatenate([self._gather(type_, name, rows) for type_, (_, rows) in maps.items()])
             for name in ("periodicity", "phase", "idivf")
         }
-        return {"particle_idxs": particle_idxs[first]}, {
+        return {"particle_idxs": particle_idxs[first].T}, {
             "dihedral": dihedral,
             "periodicity": constants["periodicity"],
             "phase": constants["phase"],
@@ -162,7 +164,7 @@ class _Builder:
             "column": numpy.concatenate([self.starts[type_] + rows for type_, (_, rows) in maps.items()]),
         }
 
-    def _build_pairs(self, topology: TensorTopology) -> dict[str, numpy.ndarray]:
+    def _build_pairs(self, topology: TensorTopology) -> tuple[dict[str, numpy.ndarray], dict[str, numpy.ndarray]]:
         n_atoms = topology.n_atoms
         scales = {}
         for type_ in ("vdW", "Electrostatics"):
@@ -171,11 +173,19 @@ class _Builder:
                 pairs, scale = find_scaled_pairs(topology, self.potentials[type_])
                 scales[type_][tuple(pairs.numpy().T)] = scale.numpy()
         i, j = numpy.nonzero((scales["vdW"] != 0.0) | (scales["Electrostatics"] != 0.0))
+        scale = scales["vdW"][i, j]
+        epsilon, sigma, column = self._mix_types(topology, i, j, scale != 0.0)
+        trained = column >= 0
         return {
-            "particle_idxs": numpy.stack((i, j), axis=-1),
+            "particle_idxs": numpy.stack((i, j)),
             "coulomb": COULOMB_CONSTANT * scales["Electrostatics"][i, j] * self._multiply_charges(topology, i, j),
-            "lj_scale": scales["vdW"][i, j],
-            **self._mix_types(topology, i, j, scales["vdW"][i, j] != 0.0),
+            "lj_strength": numpy.where(trained, 0.0, 4.0 * scale * epsilon),
+            "lj_sigma": sigma,
+        }, {
+            "particle_idxs": numpy.stack((i[trained], j[trained])),
+            "lj_scale": scale[trained],
+            "lj_sigma": sigma[trained],
+            "column": column[trained],
         }
 
     def _multiply_charges(self, topology: TensorTopology, i: numpy.ndarray, j: numpy.ndarray) -> numpy.ndarray:
@@ -186,9 +196,10 @@ class _Builder:
 
     def _mix_types(
         self, topology: TensorTopology, i: numpy.ndarray, j: numpy.ndarray, is_scaled: numpy.ndarray
-    ) -> dict[str, numpy.ndarray]:
+    ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+        """ε and σ of pairs, and their column of φ, -1 where they are not in it."""
         if "vdW" not in self.potentials or "vdW" not in topology.parameters:
-            return {"lj_epsilon": numpy.zeros(len(i)), "lj_sigma": numpy.ones(len(i)), "column": numpy.full(len(i), -1)}
+            return numpy.zeros(len(i)), numpy.ones(len(i)), numpy.full(len(i), -1)
         rows = topology.parameters["vdW"].parameter_idxs.numpy()
         s, t = numpy.minimum(rows[i], rows[j]), numpy.maximum(rows[i], rows[j])
         epsilon, sigma = (torch.from_numpy(self.values["vdW"][name]) for name in ("epsilon", "sigma"))
@@ -197,7 +208,7 @@ class _Builder:
         if len(self.pair_keys):
             place = numpy.searchsorted(self.pair_keys, s * self.n_types + t)
             column = numpy.where(is_scaled, self.starts["vdW"] + 2 * place, -1)
-        return {"lj_epsilon": mixed[0].numpy(), "lj_sigma": mixed[1].numpy(), "column": column}
+        return mixed[0].numpy(), mixed[1].numpy(), column
 
 
 def find_vdw_pairs(topologies: typing.Iterable[TensorTopology], force_field: TensorForceField) -> torch.Tensor:
