@@ -24,11 +24,12 @@ import time
 
 import numpy
 
-from common.accumulation import PassSettings, compute_statistics
+from common.accumulation import compute_statistics
 from common.fitting import fit_valence, try_prior_strengths
 from common.losses import Objective, build_objective
 from common.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.parameter_table import write_parameter_table
+from common.pass_settings import PassSettings
 from common.priors import build_prior
 from common.runs import compute_losses, create_run_folder, describe_versions, save_force_field, summarise, write_json
 from common.shards import compute_fingerprint

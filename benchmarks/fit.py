@@ -33,10 +33,11 @@ import typing
 import numpy
 import torch
 
-from common.accumulation import PassSettings, compute_statistics
+from common.accumulation import compute_statistics
 from common.dataset import Entry, ShardWriter, finish_dataset, list_sources, open_dataset, read_entries
 from common.fitting import fit_exact
 from common.losses import build_objective
+from common.pass_settings import PassSettings
 from common.potentials import compute_energy, compute_forces
 from common.tensors import ParameterizedMolecules, load_parameters
 from common.trainable import Column, build_trainable

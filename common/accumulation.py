@@ -1,11 +1,10 @@
-"""The one pass over the data that makes the statistics of a fit: planned, spread over ranks, kept by fingerprint.
+"""The one pass over the data that makes the statistics of a fit: spread over ranks, kept by fingerprint.
 
 The fingerprint covers the contents of the data, the parameters and the settings, so that a second run with other
 hyperparameters needs no second pass; an interrupted pass goes on from its finished shards.
 """
 
 import dataclasses
-import heapq
 import os
 import pathlib
 import shutil
@@ -14,29 +13,22 @@ import time
 import typing
 
 import numpy
-import pyarrow.compute
 import torch
 import tqdm
 
-from common.dataset import (
-    Entry,
-    compute_content_hash,
-    list_sources,
-    open_dataset,
-    read_entries,
-    read_provenance,
-)
+from common.dataset import compute_content_hash, list_sources, open_dataset, read_entries
 from common.files import replace_atomically
-from common.gram import CHUNK_BYTES, WeightedEntry, compute_entry_grams
-from common.interactions import build_interactions, find_vdw_pairs
+from common.gram import WeightedEntry, compute_entry_grams
+from common.interactions import build_interactions
 from common.linearization import Linearization
 from common.molecule import compute_connectivity_key
 from common.parallel import Ranks, is_under_torchrun, join_torchrun, run_ranks
+from common.pass_plan import Plan, Row, assign_shards, plan_pass
+from common.pass_settings import PassSettings, weigh_conformers
 from common.shards import compute_fingerprint
-from common.splits import SPLITS, split_molecules
+from common.splits import SPLITS
 from common.statistics import GroupStatistics, Statistics, load_statistics, load_tensors, save_statistics
-from common.tensors import VALENCE_TYPES, ParameterizedMolecules, TensorTopology, load_parameters, write_tensors
-from common.units import GAS_CONSTANT
+from common.tensors import ParameterizedMolecules, load_parameters, write_tensors
 from common.workers import count_available_cpus, measure_peak_memory
 
 FORMAT = 5
@@ -45,77 +37,8 @@ FORMAT = 5
 MATRICES = ("energy", "forces", "energy_noise", "forces_noise")
 """The matrices of ``GroupStatistics``."""
 
-N_SHARDS = 64
-"""Into about how many pieces of equal work the pass is cut, whatever the number of ranks."""
-
-MIN_SHARD_SECONDS = 0.25
-"""Smaller pieces would cost more to handle than to compute."""
-
 MIN_PARALLEL_SECONDS = 10.0
 """Less work than this is done in one process, unless told otherwise: to start others takes longer."""
-
-
-@dataclasses.dataclass(frozen=True)
-class PassSettings:
-    """What the statistics depend on, besides data and parameters.
-
-    Attributes:
-        validation_fraction, test_fraction, split_seed: see ``common.splits.split_molecules``.
-        keep_exercised: whether every valence parameter keeps at least one training molecule where it has any.
-        with_vdw: whether φ holds the Lennard-Jones pairs, so that vdW may be trained.
-        energy_ceiling: [kcal/mol] conformers so much above the lowest of their entry are left out; None for all.
-        boltzmann_temperature: [K] weights conformers by exp(-ΔE/RT) within their entry; None for equal weights.
-        chunk_bytes: size of the feature matrices handled at once.
-        device: where the pass is computed, e.g. "cpu" or "cuda".
-    """
-
-    validation_fraction: float = 0.1
-    test_fraction: float = 0.1
-    split_seed: int = 0
-    keep_exercised: bool = True
-    with_vdw: bool = False
-    energy_ceiling: float | None = None
-    boltzmann_temperature: float | None = None
-    chunk_bytes: int = CHUNK_BYTES
-    device: str = "cpu"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Row:
-    """One row of one data set: what it belongs to and what it costs."""
-
-    source: str
-    row: int
-    smiles: str
-    n_confs: int
-    split: str
-    cost: float  # [second]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Plan:
-    """Everything the ranks need to know of the pass.
-
-    Attributes:
-        data, parameters, work: paths of the data sets, the ``.pt`` file and the folder of finished shards.
-        shards: rows of one source and split each, in the order of the rows; of about equal cost.
-        vdw_pairs: see ``Linearization``.
-        columns: the used columns of φ.
-    """
-
-    data: pathlib.Path
-    parameters: pathlib.Path
-    work: pathlib.Path
-    settings: PassSettings
-    shards: list[list[_Row]]
-    vdw_pairs: torch.Tensor
-    columns: torch.Tensor
-
-    def get_shard_path(self, i: int) -> pathlib.Path:
-        return self.work / f"{i:05d}.pt"
-
-    def get_group(self, i: int) -> tuple[str, str]:
-        return self.shards[i][0].source, self.shards[i][0].split
 
 
 def compute_statistics(
@@ -149,12 +72,12 @@ def compute_statistics(
         with join_torchrun() as ranks:
             found = load_statistics(path, molecules.force_field, True) if ranks.rank == 0 else None
             if ranks.sum_in_place(torch.tensor(int(found is not None))).item() == 0:
-                _run_rank(ranks, _plan_pass(data, parameters, path, molecules, settings), molecules, path)
+                _run_rank(ranks, plan_pass(data, parameters, path, molecules, settings), molecules, path)
             ranks.wait()
         return (found or load_statistics(path, molecules.force_field, False)) if ranks.rank == 0 else None
     found = load_statistics(path, molecules.force_field, True)
     if found is None:
-        plan = _plan_pass(data, parameters, path, molecules, settings)
+        plan = plan_pass(data, parameters, path, molecules, settings)
         if n_processes is None:
             seconds = sum(row.cost for shard in plan.shards for row in shard)
             n_processes = count_available_cpus() if seconds > MIN_PARALLEL_SECONDS else 1
@@ -170,125 +93,12 @@ def compute_pass_fingerprint(data: pathlib.Path, parameters: pathlib.Path, setti
     return compute_fingerprint([FORMAT, sources, compute_content_hash([parameters]), relevant])
 
 
-# --- the plan --------------------------------------------------------------------------------------------------------
-
-
-def _plan_pass(
-    data: pathlib.Path,
-    parameters: pathlib.Path,
-    path: pathlib.Path,
-    molecules: ParameterizedMolecules,
-    settings: PassSettings,
-) -> _Plan:
-    index = {source: index_rows(data / source, molecules, parameters) for source in list_sources(data)}
-    smiles = sorted({one for rows in index.values() for one, _ in rows})
-    features = {one: _list_parameters(molecules.topologies[one]) for one in smiles} if settings.keep_exercised else None
-    fractions = settings.validation_fraction, settings.test_fraction
-    splits = split_molecules(smiles, *fractions, settings.split_seed, features)
-    costs = {one: _estimate_cost(molecules.topologies[one]) for one in smiles}
-    rows = [
-        _Row(source, i, one, n_confs, splits[one], 2e-4 + n_confs * costs[one])
-        for source, pairs in index.items()
-        for i, (one, n_confs) in enumerate(pairs)
-    ]
-    used = [molecules.topologies[one] for one in smiles]
-    pairs = find_vdw_pairs(used, molecules.force_field) if settings.with_vdw else torch.zeros((0, 2), dtype=torch.int64)
-    linearization = Linearization(molecules.force_field, pairs)
-    work = path.with_suffix(".shards")
-    return _Plan(data, parameters, work, settings, _cut_shards(rows), pairs, _find_columns(used, linearization))
-
-
-def index_rows(
-    folder: pathlib.Path, molecules: ParameterizedMolecules, parameters: pathlib.Path
-) -> list[tuple[str, int]]:
-    """The SMILES and number of conformers of every row of a data set, checked against the parameters.
-
-    Raises:
-        ValueError: a molecule has no parameters, or another number of atoms than its coordinates, or stage 003 chose
-            the molecules by the parameters of another force field.
-    """
-    chosen_by = read_provenance(folder).get("input", {}).get("force_field_sha256")
-    if chosen_by is not None and chosen_by != molecules.provenance["force_field_sha256"]:
-        raise ValueError(
-            f"{folder} was made with a force field of SHA-256 {chosen_by}, {parameters} holds "
-            f"{molecules.provenance['force_field']} of SHA-256 {molecules.provenance['force_field_sha256']}; run "
-            "003-cluster-and-filter.py again with these parameters"
-        )
-    table = open_dataset(folder).data.table
-    smiles = table.column("smiles").to_pylist()
-    n_confs = pyarrow.compute.list_value_length(table.column("energy")).to_pylist()
-    n_values = pyarrow.compute.list_value_length(table.column("coords")).to_pylist()
-    for row, (one, n, size) in enumerate(zip(smiles, n_confs, n_values, strict=True)):
-        if one not in molecules.topologies:
-            reason = molecules.failures.get(one, "it is not known there")
-            raise ValueError(
-                f"{folder}, row {row}: {parameters} has no parameters for {one} ({reason}); data and parameters do not "
-                "belong together: run 002-parameterize.py and 003-cluster-and-filter.py again"
-            )
-        if size != 3 * n * molecules.topologies[one].n_atoms:
-            raise ValueError(
-                f"{folder}, row {row}: {one} has {molecules.topologies[one].n_atoms} atoms and {n} conformers but "
-                f"{size} coordinates; run 001-convert-espaloma-data.py and what follows again"
-            )
-    return list(zip(smiles, n_confs, strict=True))
-
-
-def _list_parameters(topology: TensorTopology) -> set[tuple[str, int]]:
-    """The valence parameters of a molecule, by type and row."""
-    return {
-        (type_, row)
-        for type_, map_ in topology.parameters.items()
-        if type_ in VALENCE_TYPES
-        for row in map_.parameter_idxs.unique().tolist()
-    }
-
-
-def _estimate_cost(topology: TensorTopology) -> float:
-    """About the seconds that one conformer takes: its interactions, and the product of its features with themselves."""
-    valence = [map_ for map_ in topology.parameters.values() if hasattr(map_, "particle_idxs")]
-    n_interactions = sum(len(map_.parameter_idxs) for map_ in valence) + topology.n_atoms**2 / 2
-    n_columns = sum(2 * len(numpy.unique(map_.parameter_idxs.numpy())) for map_ in valence)
-    return 7e-8 * n_interactions + 2e-10 * topology.n_atoms * n_columns**2  # measured on one core
-
-
-def _cut_shards(rows: list[_Row]) -> list[list[_Row]]:
-    limit = max(sum(row.cost for row in rows) / N_SHARDS, MIN_SHARD_SECONDS)
-    shards: list[list[_Row]] = []
-    for row in sorted(rows, key=lambda row: (row.source, row.split, row.row)):
-        last = shards[-1] if shards else None
-        is_same_group = last is not None and (last[0].source, last[0].split) == (row.source, row.split)
-        if is_same_group and sum(other.cost for other in last) + row.cost <= limit:
-            last.append(row)
-        else:
-            shards.append([row])
-    return shards
-
-
-def _find_columns(topologies: list[TensorTopology], linearization: Linearization) -> torch.Tensor:
-    rows_in_use = {
-        type_: set(torch.cat([t.parameters[type_].parameter_idxs for t in topologies]).unique().tolist())
-        for type_ in linearization.starts
-        if type_ != "vdW" and all(type_ in t.parameters for t in topologies)
-    }
-    return torch.tensor(
-        [
-            column
-            for column, (type_, row) in enumerate(linearization.find_rows())
-            if type_ == "vdW" or row in rows_in_use.get(type_, ())
-        ],
-        dtype=torch.int64,
-    )
-
-
-# --- the pass --------------------------------------------------------------------------------------------------------
-
-
-def _run_rank(ranks: Ranks, plan: _Plan, molecules: ParameterizedMolecules | None, path: pathlib.Path) -> None:
+def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None, path: pathlib.Path) -> None:
     """What one rank does: its share of the shards, the reduction, and on rank 0 the file."""
     start = time.perf_counter()
     molecules = molecules or load_parameters(plan.parameters)
     plan.work.mkdir(parents=True, exist_ok=True)
-    mine = _assign_shards(plan.shards, ranks.world_size)[ranks.rank]
+    mine = assign_shards(plan.shards, ranks.world_size)[ranks.rank]
     missing = [i for i in mine if load_tensors(plan.get_shard_path(i)) is None]
     if ranks.rank == 0 and len(missing) < len(mine):
         print(f"pass: {len(mine) - len(missing)} of rank 0's {len(mine)} shards were finished by an earlier run")
@@ -320,32 +130,7 @@ def _run_rank(ranks: Ranks, plan: _Plan, molecules: ParameterizedMolecules | Non
         shutil.rmtree(plan.work, ignore_errors=True)
 
 
-def _assign_shards(shards: list[list[_Row]], n_ranks: int) -> list[list[int]]:
-    """Shards for each rank: the costliest first, each to the rank that has least to do."""
-    costs = [sum(row.cost for row in shard) for shard in shards]
-    assigned: list[list[int]] = [[] for _ in range(n_ranks)]
-    loads = [(0.0, rank) for rank in range(n_ranks)]
-    for i in sorted(range(len(shards)), key=lambda i: -costs[i]):
-        load, rank = heapq.heappop(loads)
-        assigned[rank].append(i)
-        heapq.heappush(loads, (load + costs[i], rank))
-    return [sorted(mine) for mine in assigned]
-
-
-def weigh_conformers(entry: Entry, settings: PassSettings) -> tuple[Entry, numpy.ndarray]:
-    """The conformers that count, and their weights, which add up to 1."""
-    relative = entry.energy - entry.energy.min()
-    if settings.energy_ceiling is not None:
-        keep = relative <= settings.energy_ceiling
-        entry, relative = entry.select(keep), relative[keep]
-    if settings.boltzmann_temperature is None:
-        weights = numpy.ones_like(relative)
-    else:
-        weights = numpy.exp(-relative / (GAS_CONSTANT * settings.boltzmann_temperature))
-    return entry, weights / weights.sum()
-
-
-def _compute_shard(plan: _Plan, rows: list[_Row], molecules: ParameterizedMolecules) -> dict[str, typing.Any]:
+def _compute_shard(plan: Plan, rows: list[Row], molecules: ParameterizedMolecules) -> dict[str, typing.Any]:
     """The sums over the entries of one shard, on the columns that they touch."""
     linearization = Linearization(molecules.force_field, plan.vdw_pairs)
     smiles = sorted({row.smiles for row in rows})
@@ -386,7 +171,7 @@ def _compute_shard(plan: _Plan, rows: list[_Row], molecules: ParameterizedMolecu
     }
 
 
-def _reduce_group(ranks: Ranks, plan: _Plan, mine: list[int], group: tuple[str, str]) -> dict[str, torch.Tensor]:
+def _reduce_group(ranks: Ranks, plan: Plan, mine: list[int], group: tuple[str, str]) -> dict[str, torch.Tensor]:
     """Adds up one group over the shards of this rank, then over all ranks."""
     n_used = len(plan.columns)
     total = {name: torch.zeros((n_used + 1,) * 2, dtype=torch.float64) for name in MATRICES}
@@ -404,7 +189,7 @@ def _reduce_group(ranks: Ranks, plan: _Plan, mine: list[int], group: tuple[str, 
 
 
 def _describe_pass(
-    plan: _Plan,
+    plan: Plan,
     groups: dict[tuple[str, str], dict[str, torch.Tensor]],
     molecules: ParameterizedMolecules,
     fingerprint: str,
@@ -437,7 +222,7 @@ def _describe_pass(
     )
 
 
-def _count_exercise(rows: list[_Row], molecules: ParameterizedMolecules) -> dict[str, torch.Tensor]:
+def _count_exercise(rows: list[Row], molecules: ParameterizedMolecules) -> dict[str, torch.Tensor]:
     """For each row of parameters, how many different molecules and how many conformers feel it."""
     n_confs: dict[str, int] = {}
     for row in rows:

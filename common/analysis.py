@@ -8,13 +8,13 @@ import typing
 
 import numpy
 
-from common.accumulation import PassSettings
 from common.evaluation import Candidate, list_smiles
 from common.metrics import EntryErrors
 from common.molecule import compute_connectivity_key
 from common.offxml import read_force_field
 from common.offxml_find import find_force_field
 from common.parameterize import parameterize
+from common.pass_settings import PassSettings
 from common.runs import find_latest_run
 from common.tensors import save_parameters
 

@@ -15,9 +15,9 @@ import numpy
 import pyarrow.compute
 import torch
 
-from common.accumulation import PassSettings, weigh_conformers
 from common.dataset import Entry, list_sources, open_dataset, read_entries
 from common.molecule import compute_connectivity_key
+from common.pass_settings import PassSettings, weigh_conformers
 from common.potentials import compute_energy, compute_forces
 from common.shards import cut_into_slices
 from common.tensors import ParameterizedMolecules, TensorForceField, TensorTopology, load_parameters

@@ -5,7 +5,6 @@ import typing
 
 import numpy
 
-from common.accumulation import weigh_conformers
 from common.analysis import OPTIMUM, Study, check_run
 from common.changes import Change, find_usage, list_changes, rank_changes, read_details
 from common.dataset import list_sources, open_dataset, read_entries
@@ -23,6 +22,7 @@ from common.metrics import (
     describe_parameter_errors,
 )
 from common.parameter_table import read_ids
+from common.pass_settings import weigh_conformers
 from common.profiles import build_profile, find_scan
 from common.runs import describe_versions
 from common.tensors import ParameterizedMolecules

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from common.accumulation import PassSettings
 from common.evaluation import Row, evaluate_here, index_data
 from common.figures import draw_parity
 from common.metrics import compute_metrics, sum_over_entries
+from common.pass_settings import PassSettings
 from common.plots import render_png
 from common.tensors import ParameterizedMolecules
 from common.verdict import ENERGY_UNIT, FORCE_UNIT, format_number

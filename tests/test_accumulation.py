@@ -8,10 +8,11 @@ import numpy
 import pytest
 import torch
 
-from common import accumulation
-from common.accumulation import PassSettings, compute_statistics, weigh_conformers
+from common import accumulation, pass_plan
+from common.accumulation import compute_statistics
 from common.dataset import Entry
 from common.losses import build_objective
+from common.pass_settings import PassSettings, weigh_conformers
 from common.tensors import save_parameters
 from tests.helpers import make_entries, write_dataset
 from tests.test_gram import compute_brute_force, draw_parameters
@@ -76,7 +77,7 @@ def test_source_weights_count_entries(inputs, tmp_path, parity_molecules):
 
 @pytest.mark.parametrize("n_processes", [2, 4])
 def test_ranks_give_the_same(inputs, tmp_path, n_processes, monkeypatch):
-    monkeypatch.setattr(accumulation, "MIN_SHARD_SECONDS", 0.0)  # many shards, so that every rank has some
+    monkeypatch.setattr(pass_plan, "MIN_SHARD_SECONDS", 0.0)  # many shards, so that every rank has some
     alone = run_pass(inputs, tmp_path / "1")
     together = run_pass(inputs, tmp_path / "n", n_processes=n_processes)
     assert together.n_ranks == n_processes
@@ -142,7 +143,7 @@ def test_damaged_statistics_are_not_used(inputs, tmp_path, damage):
 
 
 def test_an_interrupted_pass_goes_on_from_its_shards(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr(accumulation, "MIN_SHARD_SECONDS", 0.0)
+    monkeypatch.setattr(pass_plan, "MIN_SHARD_SECONDS", 0.0)
     expected = run_pass(inputs, tmp_path / "undisturbed")
     compute, calls = accumulation._compute_shard, []
 

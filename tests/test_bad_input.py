@@ -19,12 +19,12 @@ import pytest
 import torch
 
 from benchmarks.make_archive import change_graph, make_archive
-from common.accumulation import index_rows
 from common.dataset import open_dataset, read_entries, read_provenance
 from common.espaloma import EntryError, read_entry
 from common.molecule import compute_connectivity_key
 from common.offxml import read_force_field
 from common.parameterize import parameterize
+from common.pass_plan import index_rows
 from common.runs import load_checkpoint
 from common.splits import split_molecules
 from tests.helpers import make_entries, write_dataset

@@ -6,9 +6,9 @@ import numpy
 import pytest
 
 from common import evaluation
-from common.accumulation import PassSettings
 from common.dataset import Entry
 from common.evaluation import Candidate, evaluate, evaluate_here, index_data, load_candidates
+from common.pass_settings import PassSettings
 from common.tensors import save_parameters
 from tests.helpers import change_parameters, make_entries, write_dataset
 

@@ -8,10 +8,11 @@ import numpy
 import pytest
 import torch
 
-from common.accumulation import PassSettings, compute_statistics
+from common.accumulation import compute_statistics
 from common.exact import ValenceProblem, solve_valence
 from common.fitting import fit_exact, fit_valence, try_prior_strengths
 from common.losses import build_objective
+from common.pass_settings import PassSettings
 from common.priors import build_prior
 from common.quadratic import QuadraticForm
 from common.tensors import save_parameters

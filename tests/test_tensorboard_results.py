@@ -12,8 +12,8 @@ import urllib.request
 
 import pytest
 
-from common.accumulation import PassSettings
 from common.curves import read_curves
+from common.pass_settings import PassSettings
 from common.tensorboard_results import flatten_settings, format_errors, log_results
 from tests.helpers import change_parameters, make_entries, write_dataset
 
