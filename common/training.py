@@ -1,5 +1,6 @@
 """Full-batch optimisation of the trained parameters: Adam and L-BFGS on the loss, whatever is trained."""
 
+import dataclasses
 import typing
 
 import numpy
@@ -124,47 +125,30 @@ def minimise_lbfgs(
     Raises:
         ValueError: the loss is not finite at the start.
     """
-
-    def to_smooth(values: torch.Tensor) -> torch.Tensor:
-        return torch.where(is_root, values.clamp(min=SMALLEST_ROOTED).sqrt(), values)
-
-    def compute_smooth_loss(x: torch.Tensor) -> torch.Tensor:
-        return compute_loss(torch.where(is_root, x * x, x))
-
-    start = to_smooth(values.detach())
-    if not torch.isfinite(compute_smooth_loss(start)):
+    problem = _ScaledProblem(compute_loss, is_root, torch.ones_like(values))
+    start = problem.to_variables(values.detach())
+    if not numpy.isfinite(problem.evaluate(start)[0]):
         raise ValueError("the loss is not finite at the start; check the data and the starting force field")
-    scales = _find_scales(compute_smooth_loss, start)
-
-    def evaluate(x: numpy.ndarray) -> tuple[float, numpy.ndarray]:
-        trial = torch.from_numpy(x.copy()).requires_grad_()
-        loss = compute_smooth_loss(trial * scales)
-        (gradient,) = torch.autograd.grad(loss, trial)
-        return loss.item(), gradient.numpy()
-
-    def report(intermediate_result: scipy.optimize.OptimizeResult) -> None:
-        bar.set_postfix_str(f"loss {intermediate_result.fun:.4g}", refresh=False)
-        bar.update()
-
-    bounds = scipy.optimize.Bounds((to_smooth(lower) / scales).numpy(), (to_smooth(upper) / scales).numpy())
+    problem = dataclasses.replace(problem, scales=_find_scales(problem.compute_loss, torch.from_numpy(start)))
+    start = problem.to_variables(values.detach())
+    bounds = scipy.optimize.Bounds(problem.to_variables(lower), problem.to_variables(upper))
     options = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "maxcor": 50, "ftol": 0.0, "gtol": 1e-9}
     with tqdm.tqdm(total=max_iterations, desc="L-BFGS", unit="iteration", delay=2.0, leave=False) as bar:
         result = scipy.optimize.minimize(
-            evaluate,
-            (start / scales).numpy(),
+            problem.evaluate,
+            start,
             method="L-BFGS-B",
             jac=True,
             bounds=bounds,
-            callback=report,
+            callback=lambda _: bar.update(),
             options=options,
         )
-    loss, gradient = evaluate(result.x)
+    loss, gradient = problem.evaluate(result.x)
     step = numpy.clip(result.x - gradient, bounds.lb, bounds.ub) - result.x
     largest = float(numpy.abs(step).max(initial=0.0) / max(abs(loss), 1e-300) ** 0.5)
-    x = torch.from_numpy(result.x)
-    has_moved, x = x != start / scales, x * scales
+    has_moved = torch.from_numpy(result.x != start)
     return Minimum(
-        values=torch.where(has_moved, torch.where(is_root, x * x, x), values.detach()),
+        values=torch.where(has_moved, problem.to_values(torch.from_numpy(result.x)), values.detach()),
         loss=loss,
         gradient=largest,
         n_iterations=int(result.nit),
@@ -173,8 +157,35 @@ def minimise_lbfgs(
     )
 
 
-def _find_scales(compute_loss: typing.Callable[[torch.Tensor], torch.Tensor], values: torch.Tensor) -> torch.Tensor:
-    """What makes the curvature along every variable 1 at the start; force constants and lengths differ by 10^4."""
-    curvature = torch.autograd.functional.hessian(compute_loss, values).diagonal().abs()
+@dataclasses.dataclass(frozen=True)
+class _ScaledProblem:
+    """A loss as a function of variables x that suit a quasi-Newton method: values, or their roots, are x * scales."""
+
+    compute_loss_of_values: typing.Callable[[torch.Tensor], torch.Tensor]
+    is_root: torch.Tensor
+    scales: torch.Tensor
+
+    def to_variables(self, values: torch.Tensor) -> numpy.ndarray:
+        smooth = torch.where(self.is_root, values.clamp(min=SMALLEST_ROOTED).sqrt(), values)
+        return (smooth / self.scales).numpy()
+
+    def to_values(self, x: torch.Tensor) -> torch.Tensor:
+        smooth = x * self.scales
+        return torch.where(self.is_root, smooth * smooth, smooth)
+
+    def compute_loss(self, x: torch.Tensor) -> torch.Tensor:
+        return self.compute_loss_of_values(self.to_values(x))
+
+    def evaluate(self, x: numpy.ndarray) -> tuple[float, numpy.ndarray]:
+        """The loss and its gradient."""
+        trial = torch.from_numpy(x.copy()).requires_grad_()
+        loss = self.compute_loss(trial)
+        (gradient,) = torch.autograd.grad(loss, trial)
+        return loss.item(), gradient.numpy()
+
+
+def _find_scales(compute_loss: typing.Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """What makes the curvature along every variable 1 at ``x``; force constants and lengths differ by 10^4."""
+    curvature = torch.autograd.functional.hessian(compute_loss, x).diagonal().abs()
     largest = curvature.max()
     return 1.0 / curvature.clamp(min=1e-8 * largest if largest > 0.0 else 1.0).sqrt()
