@@ -40,12 +40,15 @@ def read_smiles(path: pathlib.Path) -> list[str]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it holds no SMILES.
+        ValueError: it holds no SMILES, or no text at all.
     """
     path = path / "smiles.json" if path.is_dir() else path
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; run 001-convert-espaloma-data.py, or name a file with --smiles")
-    text = path.read_text()
+    try:
+        text = path.read_text()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no text ({error}); expected mapped SMILES, as a JSON list or one a line") from error
     if re.match(r'\s*\[\s*["\]]', text):
         try:
             smiles = json.loads(text)
@@ -93,6 +96,8 @@ def main() -> None:
     force_field = read_force_field(find_force_field(arguments.force_field))
     smiles = read_smiles(arguments.smiles or arguments.input)
     output = arguments.output or OUTPUTS / f"{force_field.name.removesuffix('.offxml')}.pt"
+    if output.is_dir():
+        raise ValueError(f"{output}: is a folder; name a file with --output")
     output.parent.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=output.parent).close()  # says now, not after the work, that nothing can be written there
     print(f"{len(smiles)} molecules, force field {force_field.name}, engine {arguments.engine}")

@@ -31,7 +31,16 @@ from common.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.parameter_table import write_parameter_table
 from common.pass_settings import PassSettings
 from common.priors import build_prior
-from common.runs import compute_losses, create_run_folder, describe_versions, save_force_field, summarise, write_json
+from common.runs import (
+    Checkpoint,
+    compute_losses,
+    create_run_folder,
+    describe_versions,
+    load_checkpoint,
+    save_force_field,
+    summarise,
+    write_json,
+)
 from common.shards import compute_fingerprint
 from common.splits import SPLITS
 from common.statistics import Statistics
@@ -162,11 +171,10 @@ def choose_prior_strength(asked: float | str, objectives: dict[str, Objective], 
     return best.strength
 
 
-def run_method(fit: Fit, arguments: argparse.Namespace) -> TensorForceField:
+def run_method(fit: Fit, arguments: argparse.Namespace, checkpoint: Checkpoint | None) -> TensorForceField:
     """The fitted force field."""
     if arguments.method == "adam":
-        is_resumed = arguments.resume is not None
-        return run_adam(fit, arguments.learning_rate, arguments.n_epochs, CHECKPOINT_INTERVAL, is_resumed)
+        return run_adam(fit, arguments.learning_rate, arguments.n_epochs, CHECKPOINT_INTERVAL, checkpoint)
     return run_exact(fit) if arguments.method == "exact" else run_lbfgs(fit, arguments.n_epochs)
 
 
@@ -217,8 +225,10 @@ def main() -> None:
     objectives["train"] = dataclasses.replace(objectives["train"], prior_strength=strength)
     print(f"training {len(trainable.names)} values; the data exercise {len(statistics.columns)} columns of φ")
 
-    folder = arguments.resume or create_run_folder(arguments.output)
     settings = describe_settings(arguments)
+    fingerprint = compute_fingerprint([statistics.fingerprint, settings])
+    checkpoint = load_checkpoint(arguments.resume, fingerprint) if arguments.resume else None  # before anything changes
+    folder = arguments.resume or create_run_folder(arguments.output)
     write_json(folder / "config.json", {**settings, "versions": describe_versions()})
     write_json(folder / "splits.json", statistics.splits)
     comments = [
@@ -226,10 +236,9 @@ def main() -> None:
         f"from {molecules.provenance['force_field']} (SHA-256 {molecules.provenance['force_field_sha256']})",
         f"to quantum energies and forces in {arguments.data}, statistics {statistics.fingerprint}",
     ]
-    fingerprint = compute_fingerprint([statistics.fingerprint, settings])
     fit = Fit(folder, PARAMETERS, trainable, objectives, molecules, comments, fingerprint)
     start = time.perf_counter()
-    final = run_method(fit, arguments)
+    final = run_method(fit, arguments, checkpoint)
     seconds = {"seconds_epochs": time.perf_counter() - start}
     start = time.perf_counter()
     floor = fit_valence(dataclasses.replace(objectives["train"], prior_strength=0.0), trainable, PARAMETERS, final)

@@ -13,6 +13,8 @@ import pathlib
 import re
 import typing
 
+from common.files import follow_links
+
 SOURCES = ("gen2-opt", "gen2-torsion", "spice-des-monomers", "spice-pubchem")
 
 FOLDERS = {"gen2-opt": ("gen2-opt", "gen2")}
@@ -97,12 +99,12 @@ def _make_sort_key(name: str) -> list[tuple[int, str]]:
 
 def _list_entries(archive: pathlib.Path, parent: pathlib.Path) -> list[pathlib.Path]:
     if not _lies_within(archive, parent):
-        raise ArchiveError(f"{parent}: leads out of the archive, to {parent.resolve()}; unpack the archive again")
+        raise ArchiveError(f"{parent}: leads out of the archive, to {follow_links(parent)}; unpack the archive again")
     return _list_folders(parent)
 
 
 def _lies_within(archive: pathlib.Path, path: pathlib.Path) -> bool:
-    return path.resolve().is_relative_to(archive.resolve())
+    return follow_links(path).is_relative_to(follow_links(archive))
 
 
 def _locate(archive: pathlib.Path, folder: pathlib.Path) -> EntryLocation:
@@ -110,7 +112,7 @@ def _locate(archive: pathlib.Path, folder: pathlib.Path) -> EntryLocation:
     paths = [folder / file for file in FILES]
     for path in paths:
         if (path.is_symlink() or folder.is_symlink()) and not _lies_within(archive, path):
-            return EntryLocation(name, folder, problem=f"leads out of the archive, to {path.resolve()}")
+            return EntryLocation(name, folder, problem=f"leads out of the archive, to {follow_links(path)}")
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         return EntryLocation(name, folder, problem=f"{' and '.join(missing)} missing: unpacked only in part?")

@@ -15,6 +15,10 @@ from common.shards import Shards, drop_rows
 MAX_REASONS = 10
 """Shown on the console of those for which entries cannot be used."""
 
+ADVICE = (
+    "these entries are left out; where a file is missing or damaged, unpack its tar file again and run this stage again"
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Account:
@@ -164,6 +168,8 @@ def format_account(source: str, account: Account, archive: pathlib.Path, n_named
         lines += [f"  {len(group)} cannot be used: {shown[0]}", *(f"    {line}" for line in shown[1:])]
     if len(groups) > MAX_REASONS:
         lines.append(f"  and {sum(map(len, groups[MAX_REASONS:]))} for {len(groups) - MAX_REASONS} other reasons")
+    if groups:
+        lines.append(f"  {ADVICE}")
     if account.duplicates:
         name, first = next(iter(account.duplicates.items()))
         lines.append(f"  {len(account.duplicates)} repeat another entry, for example {name} repeats {first}")

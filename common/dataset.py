@@ -221,9 +221,19 @@ def open_dataset(folder: str | os.PathLike) -> datasets.Dataset:
 
 
 def read_provenance(folder: str | os.PathLike) -> dict[str, typing.Any]:
-    """The contents of ``provenance.json``; empty for a data set that another program wrote."""
+    """The contents of ``provenance.json``; empty for a data set that another program wrote.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
     path = pathlib.Path(folder) / "provenance.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        provenance = json.loads(path.read_bytes()) if path.is_file() else {}
+    except ValueError:
+        provenance = None
+    if not isinstance(provenance, dict):
+        raise ValueError(f"{path}: damaged; run the stage that wrote the data set again")
+    return provenance
 
 
 def list_sources(folder: str | os.PathLike) -> list[str]:
@@ -247,7 +257,8 @@ def read_entries(dataset: datasets.Dataset, rows: typing.Iterable[int] | None = 
         rows: which rows, in this order; all by default.
 
     Raises:
-        ValueError: the lengths of a row's columns disagree; the message names the row and molecule.
+        ValueError: the lengths of a row's columns disagree, or a value is not finite; the message names the row and
+            molecule.
     """
     table = dataset.data.table
     columns = {name: table.column(name) for name in table.column_names}
@@ -263,6 +274,11 @@ def read_entries(dataset: datasets.Dataset, rows: typing.Iterable[int] | None = 
                 f"row {row}, {smiles}: {coords.size} coordinates, {forces.size} force components and {n_confs} "
                 "energies do not belong together; run the stage that wrote the data set again"
             )
+        for name, array in (("coordinate", coords), ("energy", energy), ("force component", forces)):
+            if not numpy.isfinite(array).all():
+                raise ValueError(
+                    f"row {row}, {smiles}: a {name} is not finite; run the stage that wrote the data set again"
+                )
         yield Entry(
             smiles=smiles,
             coords=coords.reshape(n_confs, -1, 3),

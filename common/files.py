@@ -76,9 +76,9 @@ def replace_folder(new: str | os.PathLike, path: str | os.PathLike) -> None:
 
     Where the system can exchange two names in one step, ``path`` is at every moment either the old folder or the new
     one. Elsewhere there is a moment in which it is neither; :func:`recover_folder` undoes that of a run that was killed
-    just then.
+    just then. Where ``path`` is a link, to another disk for example, what it leads to is replaced.
     """
-    new, path = pathlib.Path(new), pathlib.Path(path)
+    new, path = pathlib.Path(new), follow_links(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     recover_folder(path)
     old = _get_old(path)
@@ -95,9 +95,14 @@ def replace_folder(new: str | os.PathLike, path: str | os.PathLike) -> None:
 
 def recover_folder(path: str | os.PathLike) -> None:
     """Puts back the old folder where a run was killed after it had moved that aside, before the new one came."""
-    path = pathlib.Path(path)
+    path = follow_links(path)
     if not path.exists() and _get_old(path).exists():
         _get_old(path).rename(path)
+
+
+def follow_links(path: str | os.PathLike) -> pathlib.Path:
+    """The place that a path leads to, whether there is anything or not; a circle of links is no error here."""
+    return pathlib.Path(os.path.realpath(path))
 
 
 def _get_old(path: pathlib.Path) -> pathlib.Path:

@@ -7,7 +7,7 @@ import tqdm
 
 from common.fitting import fit_exact
 from common.losses import Objective
-from common.runs import Checkpoint, Log, load_checkpoint, save_checkpoint, save_force_field
+from common.runs import Checkpoint, Log, save_checkpoint, save_force_field
 from common.tensors import ParameterizedMolecules, TensorForceField
 from common.trainable import ColumnSettings, Trainable
 from common.training import describe_end, iterate_adam, minimise_lbfgs
@@ -41,18 +41,21 @@ class Fit:
 
 
 def run_adam(
-    fit: Fit, learning_rate: float, n_epochs: int, checkpoint_interval: int, is_resumed: bool
+    fit: Fit, learning_rate: float, n_epochs: int, checkpoint_interval: int, checkpoint: Checkpoint | None
 ) -> TensorForceField:
     """Full-batch epochs; the force field and a checkpoint are saved every ``checkpoint_interval`` of them.
 
-    Raises:
-        FileNotFoundError, ValueError: the run to be resumed has no checkpoint, or one of other settings.
+    Args:
+        fit: what is to be fitted.
+        learning_rate: of the scaled values.
+        n_epochs: in all, those of the interrupted run among them.
+        checkpoint_interval: [epochs]
+        checkpoint: where an interrupted run goes on; None for a new run.
     """
     trainable = fit.trainable
-    last = Checkpoint(0, trainable.to_values(fit.molecules.force_field), None, fit.fingerprint)
-    if is_resumed:
-        last = load_checkpoint(fit.folder, fit.fingerprint)
-        print(f"going on after epoch {last.epoch}")
+    last = checkpoint or Checkpoint(0, trainable.to_values(fit.molecules.force_field), None, fit.fingerprint)
+    if checkpoint is not None:
+        print(f"going on after epoch {checkpoint.epoch}")
     log = Log(fit.folder, last.epoch)
     if last.epoch == 0:
         log.add_losses(0, fit.objectives, trainable.to_force_field(last.values))

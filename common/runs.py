@@ -145,7 +145,9 @@ def load_checkpoint(folder: pathlib.Path, settings: str) -> Checkpoint:
     """
     path = folder / "checkpoints" / "last.pt"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; the run ended before its first checkpoint, start it anew")
+        raise FileNotFoundError(
+            f"{path}: no such file; the run ended before its first checkpoint, or was none of Adam: start a new one"
+        )
     plain = load_tensors(path)
     if plain is None:
         raise ValueError(f"{path}: damaged; start the run anew")

@@ -23,7 +23,7 @@ import numpy
 import pyarrow
 
 from common.dataset import SCHEMA, finish_dataset
-from common.files import recover_folder, replace_atomically, replace_folder
+from common.files import follow_links, recover_folder, replace_atomically, replace_folder
 from common.workers import run_in_processes
 
 FORMAT = 1
@@ -171,7 +171,8 @@ def check_output(output: str | os.PathLike, files: typing.Collection[str] = ()) 
         files: names of further files that the stage writes there.
 
     Raises:
-        ValueError: there is something that no stage wrote, which replacing the folder would remove.
+        ValueError: there is something that no stage wrote, which replacing the folder would remove, or no folder that
+            could be replaced.
     """
     output = pathlib.Path(output)
     recover_folder(output)
@@ -179,6 +180,11 @@ def check_output(output: str | os.PathLike, files: typing.Collection[str] = ()) 
         return
     if not output.is_dir():
         raise ValueError(f"{output}: is a file; the data sets need a folder there: choose another --output")
+    if follow_links(output).is_mount():
+        raise ValueError(
+            f"{output}: is the root of a file system, and the output is replaced as a whole: choose a folder in it as "
+            "--output"
+        )
     foreign = sorted(
         path.name
         for path in output.iterdir()
@@ -207,7 +213,7 @@ def sum_counts(counts: typing.Iterable[typing.Mapping[str, int]]) -> dict[str, i
 
 
 def _get_work_folder(output: str | os.PathLike) -> pathlib.Path:
-    output = pathlib.Path(output)
+    output = follow_links(output)  # the shards are to lie on the disk that the output will be on
     return output.with_name(f".{output.name}.shards")
 
 

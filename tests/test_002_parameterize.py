@@ -66,10 +66,14 @@ def test_too_many_failures_end_the_stage_and_leave_the_earlier_result(tmp_path):
         (["--force-field", "none.offxml"], "force-fields/none.offxml"),
         (["--smiles", "empty.smi"], "empty.smi: expected mapped SMILES"),
         (["--input", "damaged"], "damaged JSON"),
+        (["--smiles", "binary.smi"], "binary.smi: no text"),
+        (["--smiles", "methane.smi", "--output", "damaged"], "damaged: is a folder; name a file with --output"),
     ],
 )
 def test_says_in_a_line_what_is_missing(tmp_path, arguments, reason):
     (tmp_path / "empty.smi").write_text("\n")
+    (tmp_path / "methane.smi").write_text(METHANE)
+    (tmp_path / "binary.smi").write_bytes(bytes(range(128, 256)))
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "smiles.json").write_text('["[H:1]')
     done = run(tmp_path, *(["--force-field", STARTER] if "--force-field" not in arguments else []), *arguments)

@@ -236,11 +236,22 @@ def test_resuming_gives_the_same_trajectory(finished, inputs, tmp_path):
     assert all(torch.equal(tables[0][type_], tables[1][type_]) for type_ in tables[0])
 
 
-def test_resuming_with_other_settings_is_refused(finished, inputs):
+@pytest.mark.parametrize("options", [("--learning-rate", "0.5"), ("--method", "exact")])
+def test_resuming_with_other_settings_is_refused_and_leaves_the_run_as_it_is(finished, inputs, options):
     first = min((finished / "runs").iterdir())
-    result = run(inputs, finished, "--n-epochs", "200", "--learning-rate", "0.5", "--resume", str(first))
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    result = run(inputs, finished, "--n-epochs", "200", *options, "--resume", str(first))
     assert result.returncode == 1
-    assert "start a new run instead" in result.stderr
+    assert f"{first}: was made with other data, parameters or hyperparameters; start a new run" in result.stderr
+    assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
+
+
+def test_resuming_what_is_no_run_is_refused_and_makes_none(finished, inputs):
+    folder = finished / "runs" / "mistyped"
+    result = run(inputs, finished, "--n-epochs", "200", "--resume", str(folder))
+    assert result.returncode == 1
+    assert "mistyped/checkpoints/last.pt: no such file" in result.stderr
+    assert not folder.exists()
 
 
 def test_torchrun_with_two_agents_gives_the_same(finished, inputs, tmp_path):

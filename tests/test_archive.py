@@ -84,6 +84,16 @@ def test_links_out_of_the_archive_are_refused(tmp_path):
     }
 
 
+def test_a_circle_of_links_spoils_its_entry_alone(tmp_path):
+    for i in (1, 2):
+        add_entry(tmp_path, f"gen2-torsion/{i}")
+    path = tmp_path / "gen2-torsion" / "2" / "mol.json"
+    path.unlink()
+    path.symlink_to("mol.json")
+    problems = [location.problem for location in find_entries(tmp_path, ["gen2-torsion"])["gen2-torsion"]]
+    assert problems == ["", "mol.json missing: unpacked only in part?"]
+
+
 def test_source_that_is_a_link_out_of_the_archive(tmp_path):
     add_entry(tmp_path, "elsewhere/1")
     archive = tmp_path / "archive"

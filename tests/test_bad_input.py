@@ -7,6 +7,7 @@ force fields in test_offxml.py, to .pt files in test_tensors.py; what is here co
 import ast
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -14,18 +15,20 @@ import subprocess
 import sys
 import typing
 
+import numpy
 import pyarrow
 import pytest
 import torch
 
 from benchmarks.make_archive import change_graph, make_archive
-from common.dataset import open_dataset, read_entries, read_provenance
+from common.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
 from common.espaloma import EntryError, read_entry
 from common.molecule import compute_connectivity_key
 from common.offxml import read_force_field
 from common.parameterize import parameterize
 from common.pass_plan import index_rows
 from common.runs import load_checkpoint
+from common.shards import check_output, make_shards, publish_datasets
 from common.splits import split_molecules
 from tests.helpers import make_entries, write_dataset
 
@@ -160,7 +163,7 @@ def test_a_data_set_of_another_version_is_refused(name, folder, finished, tmp_pa
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("damage", ["cut", "columns", "missing"])
+@pytest.mark.parametrize("damage", ["cut", "columns", "missing", "provenance", "provenance of another kind"])
 def test_a_damaged_data_set_is_named(damage, finished, tmp_path):
     shutil.copytree(finished / "data-raw" / "gen2-torsion", tmp_path / "data")
     [path] = (tmp_path / "data").glob("*.arrow")
@@ -170,10 +173,23 @@ def test_a_damaged_data_set_is_named(damage, finished, tmp_path):
         schema = pyarrow.schema([("smiles", pyarrow.string())])
         with pyarrow.ipc.new_stream(str(path), schema) as stream:
             stream.write_batch(pyarrow.record_batch([pyarrow.array(["C"])], schema=schema))
-    else:
+    elif damage == "missing":
         path.unlink()
+    else:
+        (tmp_path / "data" / "provenance.json").write_text('{"form' if damage == "provenance" else "[1]")
     with pytest.raises((ValueError, FileNotFoundError), match=f"(?s){tmp_path}/data.*run the stage that w"):
         open_dataset(tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["coords", "energy", "forces"])
+def test_a_data_set_with_a_value_that_is_not_finite_is_refused(name, parity_energies, tmp_path):
+    """As one of another program may be; 001 lets no such value through."""
+    good, bad = make_entries(parity_energies[:2], 3)
+    getattr(bad, name).reshape(-1)[-1] = math.nan
+    write_dataset(tmp_path / "data", [good, bad])
+    with pytest.raises(ValueError, match=r"row 1, .* is not finite; run the stage that wrote") as caught:
+        list(read_entries(open_dataset(tmp_path / "data")))
+    assert bad.smiles in str(caught.value)
 
 
 def test_data_chosen_by_another_force_field_are_refused_by_004(parity_molecules, parity_energies, tmp_path):
@@ -243,6 +259,28 @@ def test_a_disk_that_fills_up_during_training(finished, small_disk, tmp_path):
         torch.load(path, weights_only=True)
     for path in run_folder.rglob("[!.]*.json"):
         json.loads(path.read_text())
+
+
+def test_a_mounted_disk_itself_is_no_output(finished, small_disk):
+    error = get_error(run("001", finished, small_disk, "--output", small_disk))
+    assert f"{small_disk}: is the root of a file system" in error
+
+
+def test_a_link_to_another_disk_may_be_an_output(small_disk, tmp_path):
+    (small_disk / "data-raw").mkdir()
+    output = tmp_path / "data-raw"
+    output.symlink_to(small_disk / "data-raw")
+    check_output(output)
+    shards = make_shards(output, "methane", [[METHANE]], write_shard, {}, 1, "test")
+    publish_datasets(output, [(shards, {})])
+    assert [entry.smiles for entry in read_entries(open_dataset(small_disk / "data-raw" / "methane"))] == [METHANE]
+
+
+def write_shard(smiles: list[str], path: pathlib.Path) -> dict[str, int]:
+    with ShardWriter(path) as shard:
+        for one in smiles:
+            shard.write(Entry(one, numpy.zeros((1, 5, 3)), numpy.zeros(1), numpy.zeros((1, 5, 3))))
+    return {}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

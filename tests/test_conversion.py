@@ -2,7 +2,7 @@
 
 import pathlib
 
-from common.conversion import Account, format_account, settle_account
+from common.conversion import ADVICE, Account, format_account, settle_account
 from common.shards import Shards
 
 
@@ -41,14 +41,15 @@ def test_entries_that_fail_alike_are_shown_together_the_most_frequent_first():
         "  5 cannot be used: archive/g/2: x has shape (2, 3)",
         "    archive/g/3: x has shape (3, 3)",
         "  1 cannot be used: archive/g/1: mol.json: no JSON",
+        f"  {ADVICE}",
     ]
 
 
 def test_many_reasons_are_cut_short():
     failed = {f"g/{i}": "reason " + "x" * i for i in range(15)}
     lines = format_account("gen2-opt", make_account(failed=failed), pathlib.Path("archive"), 2).splitlines()
-    assert len(lines) == 12
-    assert lines[-1] == "  and 5 for 5 other reasons"
+    assert len(lines) == 13
+    assert lines[-2] == "  and 5 for 5 other reasons"
 
 
 def test_dropped_conformers_are_added_up_by_reason():

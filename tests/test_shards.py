@@ -76,6 +76,20 @@ def test_publishing_replaces_the_whole_folder(output):
     assert read_names(output / "a") == ["y"]
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_an_output_that_is_a_link_stays_one(output, is_there):
+    elsewhere = output.with_name("elsewhere")
+    if is_there:
+        publish_datasets(elsewhere, [(make(elsewhere, [["earlier"]]), {})])
+    output.symlink_to(elsewhere)
+    check_output(output)
+    for name in ("x", "y"):
+        publish_datasets(output, [(make(output, [[name]]), {})])
+        assert read_names(output / "a") == [name]
+    assert output.is_symlink()
+    assert sorted(path.name for path in output.parent.iterdir()) == ["data", "elsewhere"]
+
+
 def test_rows_may_be_dropped_before_publishing(output):
     shards = make(output, [["u", "v"], ["w"], ["x", "y", "z"]])
     publish_datasets(output, [(drop_rows(shards, {0: [1], 1: [0], 2: []}), {})])
