@@ -195,8 +195,8 @@ def use_one_thread() -> None:
 
 def run_stage(main: typing.Callable[[], None]) -> None:
     """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130."""
-    use_one_thread()
     try:
+        use_one_thread()
         try:
             main()
         finally:
