@@ -23,6 +23,7 @@ import time
 import rdkit
 
 from common.archive import SOURCES, find_entries
+from common.console import suggest_command
 from common.conversion import Account, convert_slice, format_account, make_provenance, settle_account
 from common.espaloma import FORMAT
 from common.shards import check_output, cut_into_slices, make_shards, publish_datasets
@@ -34,12 +35,13 @@ SLICE_BYTES = 8_000_000  # of the files of the entries in one shard: about half 
 N_NAMED = 3  # entries named on the console for each reason; provenance.json names them all
 
 OUTPUTS = pathlib.Path("outputs")
+OUTPUT = OUTPUTS / "data-raw"
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", type=pathlib.Path, default=OUTPUTS / "8150601", help="default: %(default)s")
-    parser.add_argument("--output", type=pathlib.Path, default=OUTPUTS / "data-raw", help="default: %(default)s")
+    parser.add_argument("--output", type=pathlib.Path, default=OUTPUT, help="default: %(default)s")
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=SOURCES, help="default: all of them")
     parser.add_argument(
         "--max-force",
@@ -100,7 +102,8 @@ def main() -> None:
         f"{len(smiles)} molecules; {seconds:.1f} s, {n_confs_made / seconds:.0f} conformers per second, "
         f"peak memory {format_peak_memory()}"
     )
-    print(f"wrote {arguments.output}; next: python 002-parameterize.py")
+    print(f"wrote {arguments.output}")
+    print(suggest_command("002-parameterize.py", {"--input": (arguments.output, OUTPUT)}))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import re
 import tempfile
 import time
 
+from common.console import suggest_command
 from common.files import replace_atomically
 from common.offxml import read_force_field
 from common.offxml_find import find_force_field
@@ -111,7 +112,8 @@ def main() -> None:
     report_failures(molecules.failures, len(smiles), output)
     save_parameters(output, molecules)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB written; peak memory {format_peak_memory()}")
-    print("next: python 003-cluster-and-filter.py")
+    options = {"--input": (arguments.input, INPUT), "--parameters": (output, OUTPUTS / "openff-2.1.0.pt")}
+    print(suggest_command("003-cluster-and-filter.py", options))
 
 
 if __name__ == "__main__":

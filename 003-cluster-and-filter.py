@@ -21,6 +21,7 @@ import functools
 import pathlib
 import time
 
+from common.console import suggest_command
 from common.dataset import list_sources
 from common.filtering import (
     VERSION,
@@ -40,14 +41,14 @@ RMSD_THRESHOLD = 0.25  # [Angstrom] conformers at this distance or nearer are ne
 N_REASONS_SHOWN = 5  # reasons for leaving molecules out that are printed; provenance.json has all of them
 
 OUTPUTS = pathlib.Path("outputs")
+CLUSTERED = OUTPUTS / "data-clustered"
+PARAMETERS = OUTPUTS / "openff-2.1.0.pt"
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input", type=pathlib.Path, default=OUTPUTS / "data-raw", help="default: %(default)s")
-    parser.add_argument(
-        "--parameters", type=pathlib.Path, default=OUTPUTS / "openff-2.1.0.pt", help="default: %(default)s"
-    )
+    parser.add_argument("--parameters", type=pathlib.Path, default=PARAMETERS, help="default: %(default)s")
     parser.add_argument(
         "--output",
         type=pathlib.Path,
@@ -63,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     if arguments.n_workers < 1:
         parser.error("--n-workers must be 1 or more")
     if arguments.output is None:
-        arguments.output = OUTPUTS / ("data-clustered" if arguments.cluster else "data-filtered")
+        arguments.output = CLUSTERED if arguments.cluster else OUTPUTS / "data-filtered"
     return arguments
 
 
@@ -139,7 +140,9 @@ def main() -> None:
     publish_datasets(arguments.output, finished)
     seconds = time.perf_counter() - start
     print(f"{seconds:.0f} s, {n_confs / seconds:.0f} conformers per second, peak memory {format_peak_memory()}")
-    print(f"wrote {arguments.output}; next: python 004-train.py")
+    print(f"wrote {arguments.output}")
+    options = {"--data": (arguments.output, CLUSTERED), "--parameters": (arguments.parameters, PARAMETERS)}
+    print(suggest_command("004-train.py", options))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@ r"""Fit the force field: one pass over the data, then every epoch is free.
 
 Reads   outputs/data-clustered/<source>/ and outputs/openff-2.1.0.pt
 Writes  outputs/statistics/          what the pass found out, reused as long as data and parameters stay
-        outputs/runs/<timestamp>/    config.json, splits.json, TensorBoard events, checkpoints/, force-field.pt and
-                                     .offxml, optimum.offxml, parameters.csv, summary.json
+        outputs/runs/<run>/          config.json, splits.json, TensorBoard events, checkpoints/, force-field.pt and
+                                     .offxml, optimum.offxml, parameters.csv, summary.json; a run is called after its
+                                     start and what sets it apart from the first one there
 
 One machine, all processors:         python 004-train.py
 Several nodes, the same on each:     torchrun --nnodes 2 --nproc-per-node 16 --rdzv-backend c10d \
                                          --rdzv-endpoint HOST:PORT 004-train.py
-Go on with an interrupted run:       python 004-train.py --resume outputs/runs/<timestamp>
+Go on with an interrupted run:       python 004-train.py --resume outputs/runs/<run>
 Watch it:                            tensorboard --logdir outputs/runs
 
 The pass takes about 0.05 ms a conformer and processor, an epoch about a millisecond and the exact solve about a second,
@@ -31,6 +32,7 @@ from common.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.parameter_table import write_parameter_table
 from common.pass_settings import PassSettings
 from common.priors import build_prior
+from common.run_settings import name_run, read_first_settings
 from common.runs import (
     Checkpoint,
     compute_losses,
@@ -179,7 +181,7 @@ def run_method(fit: Fit, arguments: argparse.Namespace, checkpoint: Checkpoint |
 
 
 def log_for_tensorboard(
-    fit: Fit, settings: dict, statistics: Statistics, fields: dict[str, TensorForceField], data: pathlib.Path
+    fit: Fit, settings: dict, statistics: Statistics, fields: dict[str, TensorForceField], arguments: argparse.Namespace
 ) -> None:
     """Hyperparameters, the table of errors and parity plots, beside the curves."""
     names = {"initial": "initial", "final": "fitted", "optimum": "optimum"}
@@ -190,7 +192,9 @@ def log_for_tensorboard(
     candidates = {
         names[name]: dataclasses.replace(fit.molecules, force_field=fields[name]) for name in ("initial", "final")
     }
-    log_results(fit.folder, settings, statistics.splits, losses, data, candidates, PASS)
+    used = settings | {"prior_strength": fit.objectives["train"].prior_strength}
+    last_epoch = arguments.n_epochs if arguments.method == "adam" else 1
+    log_results(fit.folder, used, statistics.splits, losses, arguments.data, candidates, PASS, last_epoch)
 
 
 def report_parameters(fit: Fit, statistics: Statistics, final: TensorForceField) -> None:
@@ -228,7 +232,8 @@ def main() -> None:
     settings = describe_settings(arguments)
     fingerprint = compute_fingerprint([statistics.fingerprint, settings])
     checkpoint = load_checkpoint(arguments.resume, fingerprint) if arguments.resume else None  # before anything changes
-    folder = arguments.resume or create_run_folder(arguments.output)
+    name = name_run(settings, read_first_settings(arguments.output))
+    folder = arguments.resume or create_run_folder(arguments.output, name)
     write_json(folder / "config.json", {**settings, "versions": describe_versions()})
     write_json(folder / "splits.json", statistics.splits)
     comments = [
@@ -249,7 +254,7 @@ def main() -> None:
     save_force_field(folder / "optimum", floor.force_field, molecules, lines, with_topologies=False)
     report_parameters(fit, statistics, final)
     fields = {"initial": fit.initial, "final": final, "optimum": floor.force_field}
-    log_for_tensorboard(fit, settings, statistics, fields, arguments.data)
+    log_for_tensorboard(fit, settings, statistics, fields, arguments)
     summary = summarise(statistics, objectives, fields, seconds)
     write_json(folder / "summary.json", summary)
     print(

@@ -69,7 +69,7 @@ def main() -> None:
         evaluation = evaluate(study.data, index.rows, study.candidates, study.settings, arguments.n_workers)
         errors = sum_over_entries(evaluation)
         results = collect_results(study, index, evaluation, errors, molecules)
-        curves = {run.folder.name: read_curves(run.folder) for run in study.runs}
+        curves = {name: read_curves(run.folder) for name, run in zip(study.run_names, study.runs, strict=True)}
         drawings = draw_all(results, evaluation, errors, curves)
         write_analysis(folder, results, drawings, curves)
     print_results(results.summary)

@@ -434,7 +434,7 @@ def make_archive(n_confs: int, output: pathlib.Path, broken: float, seed: int, n
         raise ValueError(f"{output}: is there already; remove it or name another --output")
     jobs = plan_archive(n_confs, broken, seed)
     items = [(output, job) for job in jobs]
-    written = run_in_processes(_write_item, items, n_workers, len(items), "writing", "entry")
+    written = run_in_processes(_write_item, items, n_workers, [1] * len(items), "writing", "entry")
     done = list(zip(jobs, written, strict=True))
     (output / "MADE-UP.txt").write_text(f"{__doc__}\nconformers {n_confs}, broken {broken}, seed {seed}\n")
     return done

@@ -8,13 +8,11 @@ import dataclasses
 import os
 import pathlib
 import shutil
-import sys
 import time
 import typing
 
 import numpy
 import torch
-import tqdm
 
 from common.dataset import compute_content_hash, list_sources, open_dataset, read_entries
 from common.files import replace_atomically
@@ -25,6 +23,7 @@ from common.molecule import compute_connectivity_key
 from common.parallel import Ranks, is_under_torchrun, join_torchrun, run_ranks
 from common.pass_plan import Plan, Row, assign_shards, plan_pass
 from common.pass_settings import PassSettings, weigh_conformers
+from common.progress import make_bar
 from common.shards import compute_fingerprint
 from common.splits import SPLITS
 from common.statistics import GroupStatistics, Statistics, load_statistics, load_tensors, save_statistics
@@ -103,14 +102,8 @@ def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None
     if ranks.rank == 0 and len(missing) < len(mine):
         print(f"pass: {len(mine) - len(missing)} of rank 0's {len(mine)} shards were finished by an earlier run")
     total = sum(row.n_confs for i in missing for row in plan.shards[i])
-    bar = tqdm.tqdm(
-        total=total,
-        desc=f"pass over the data (rank 0 of {ranks.world_size})",
-        unit="conformer",
-        disable=ranks.rank != 0,
-        mininterval=0.5 if sys.stderr.isatty() else 30.0,
-    )
-    with bar:
+    description = f"pass over the data (rank 0 of {ranks.world_size})"
+    with make_bar(total=total, desc=description, unit="conformer", disable=ranks.rank != 0) as bar:
         for i in missing:
             with replace_atomically(plan.get_shard_path(i)) as beside:
                 write_tensors(_compute_shard(plan, plan.shards[i], molecules), beside)

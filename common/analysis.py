@@ -15,6 +15,7 @@ from common.offxml import read_force_field
 from common.offxml_find import find_force_field
 from common.parameterize import parameterize
 from common.pass_settings import PassSettings
+from common.run_settings import label_runs
 from common.runs import find_latest_run
 from common.tensors import save_parameters
 
@@ -66,7 +67,7 @@ class Study:
         data: folder of data sets.
         settings: which conformers count, and how.
         candidates: the force fields to score.
-        before, after: the candidates that the first run began and ended with; None without a run.
+        ends: the candidates that each run began and ended with.
         choose_split: gives the split of a mapped SMILES.
     """
 
@@ -74,9 +75,23 @@ class Study:
     data: pathlib.Path
     settings: PassSettings
     candidates: tuple[Candidate, ...]
-    before: str | None
-    after: str | None
+    ends: tuple[tuple[str, str], ...]
     choose_split: typing.Callable[[str], str]
+
+    @property
+    def before(self) -> str | None:
+        """The candidate that the first run began with; None without a run."""
+        return self.ends[0][0] if self.ends else None
+
+    @property
+    def after(self) -> str | None:
+        """The candidate that the first run ended with; None without a run."""
+        return self.ends[0][1] if self.ends else None
+
+    @property
+    def run_names(self) -> list[str]:
+        """What sets each run apart."""
+        return label_runs([run.folder.name for run in self.runs])
 
 
 def read_run(path: str | os.PathLike) -> Run:
@@ -129,14 +144,17 @@ def study_runs(runs: typing.Sequence[Run], data: pathlib.Path | None, parameters
     names = [run.folder.name for run in runs]
     if len(set(names)) < len(names):
         raise ValueError(f"two runs are called {max(names, key=names.count)}; name each once, or rename one")
+    labels = label_runs(names)
     candidates: list[Candidate] = []
     starts: dict[pathlib.Path, str] = {}
-    for run in runs:
+    ends = []
+    for run, label in zip(runs, labels, strict=True):
         start, fitted = parameters or run.parameters, run.folder / "force-field.pt"
         if start not in starts:
-            starts[start] = "initial" if not starts else f"{run.folder.name} initial"
+            starts[start] = "initial" if not starts else f"{label} initial"
             candidates.append(Candidate(starts[start], start, fitted))
-        candidates.append(Candidate(name_fitted(run, runs), fitted, fitted))
+        ends.append((starts[start], label if len(runs) > 1 else "fitted"))
+        candidates.append(Candidate(ends[-1][1], fitted, fitted))
         if len(runs) == 1 and (run.folder / "optimum.pt").is_file():
             candidates.append(Candidate(OPTIMUM, run.folder / "optimum.pt", fitted))
     return Study(
@@ -144,21 +162,15 @@ def study_runs(runs: typing.Sequence[Run], data: pathlib.Path | None, parameters
         data=data or runs[0].data,
         settings=runs[0].settings,
         candidates=tuple(candidates),
-        before=candidates[0].name,
-        after=candidates[1].name,
+        ends=tuple(ends),
         choose_split=SplitChooser(runs[0].splits),
     )
-
-
-def name_fitted(run: Run, runs: typing.Sequence[Run]) -> str:
-    """What the force field that a run fitted is called among those of other runs."""
-    return "fitted" if len(runs) == 1 else run.folder.name
 
 
 def study_parameters(data: pathlib.Path, parameters: pathlib.Path) -> Study:
     """A force field on data, without a run: all entries belong to the split "all"."""
     candidate = Candidate(parameters.stem, parameters, parameters)
-    return Study((), data, PassSettings(), (candidate,), None, None, lambda _: "all")
+    return Study((), data, PassSettings(), (candidate,), (), lambda _: "all")
 
 
 def add_force_fields(study: Study, names: typing.Sequence[str], folder: pathlib.Path, n_workers: int) -> Study:
@@ -203,11 +215,14 @@ class SplitChooser:
         return self._by_key.get(compute_connectivity_key(smiles), "new")
 
 
-def check_run(run: Run, study: Study, errors: EntryErrors, molecules_are_missing: bool) -> list[str]:
+def check_run(
+    run: Run, ends: tuple[str, str], study: Study, errors: EntryErrors, molecules_are_missing: bool
+) -> list[str]:
     """What a reader must know before believing the figures of a run; nothing where all is well.
 
     Args:
         run: one of the study's.
+        ends: the candidates that it began and ended with.
         study: what was analyzed.
         errors: of all entries.
         molecules_are_missing: whether entries were left out, so that losses cannot be compared.
@@ -225,7 +240,7 @@ def check_run(run: Run, study: Study, errors: EntryErrors, molecules_are_missing
         return [f"run {name} was fitted to other data or with other settings: its losses could not be checked"]
     if molecules_are_missing:
         return [f"run {name}: its losses could not be checked, since molecules were left out"]
-    names = {"initial": study.before, "final": name_fitted(run, study.runs), "optimum": OPTIMUM}
+    names = {"initial": ends[0], "final": ends[1], "optimum": OPTIMUM}
     differences = check_losses(run, errors, {label: name for label, name in names.items() if name in errors.names})
     if not differences:
         return []

@@ -94,5 +94,7 @@ def _draw_structure(number: int, record: dict[str, typing.Any]) -> Picture:
 
 
 def _choose_title(summary: dict[str, typing.Any]) -> str:
-    runs = [run["name"] for run in summary["runs"]]
-    return f"Run {runs[0]}" if len(runs) == 1 else f"Runs {', '.join(runs)}" if runs else summary["main_candidate"]
+    runs = [pathlib.Path(run["folder"]).name for run in summary["runs"]]
+    return (
+        f"Run {runs[0]}" if len(runs) == 1 else f"{len(runs)} runs side by side" if runs else summary["main_candidate"]
+    )

@@ -1,5 +1,7 @@
-"""What stage 005 prints: the verdict, the errors, the largest changes."""
+"""What stages print: the next command, and of stage 005 the verdict, the errors and the largest changes."""
 
+import pathlib
+import shlex
 import typing
 
 from common.verdict import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number
@@ -8,6 +10,17 @@ N_CHANGES = 3
 """Values of each kind that are printed."""
 
 _RULE = "!" * 100
+
+
+def suggest_command(script: str, options: typing.Mapping[str, tuple[pathlib.Path, pathlib.Path]]) -> str:
+    """The command to run next.
+
+    Args:
+        script: file name of the stage.
+        options: by name, the value that fits what was written and the stage's default; a default is left out.
+    """
+    needed = [f"{name} {shlex.quote(str(value))}" for name, (value, default) in options.items() if value != default]
+    return " ".join(["next: python", script, *needed])
 
 
 def print_results(summary: dict[str, typing.Any]) -> None:

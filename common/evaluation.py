@@ -138,7 +138,9 @@ def load_candidates(candidates: typing.Sequence[Candidate]) -> dict[str, Paramet
             )
     return {
         candidate.name: dataclasses.replace(
-            loaded[candidate.topologies], force_field=loaded[candidate.values].force_field
+            loaded[candidate.topologies],
+            force_field=loaded[candidate.values].force_field,
+            provenance=loaded[candidate.values].provenance,
         )
         for candidate in candidates
     }
@@ -210,8 +212,9 @@ def evaluate(
     slices = cut_into_slices(rows, [row.n_confs for row in rows], MAX_CONFORMERS_PER_SLICE)
     n_workers = max(1, min(n_workers, len(slices)))
     initargs = (pathlib.Path(data), tuple(candidates), settings, _choose_fractions(rows))
+    sizes = [sum(row.n_confs for row in mine) for mine in slices]
     parts = run_in_processes(
-        _evaluate_slice, slices, n_workers, len(slices), "evaluate", "slice", _start_worker, initargs
+        _evaluate_slice, slices, n_workers, sizes, "evaluate", "conformer", _start_worker, initargs
     )
     return _concatenate(list(parts))
 

@@ -14,6 +14,7 @@ from common.plots import (
     ENERGY_UNIT,
     FORCE_UNIT,
     Band,
+    LearningCurve,
     Move,
     find_limits,
     plot_bars,
@@ -35,6 +36,8 @@ MAX_BINS = 12
 MIN_PER_BIN = 20
 """Conformers in a bin, while there are three bins."""
 
+FLOOR_TOLERANCE = 1e-6
+"""Relative, between the optima that two runs found for the same loss."""
 
 MIN_EPOCHS = 3
 """An exact fit logs its start and its end: no curve."""
@@ -144,25 +147,42 @@ def draw_sources(summary: dict[str, typing.Any]) -> list[Drawing]:
     return drawings
 
 
-def draw_learning_curves(curves: typing.Mapping[str, typing.Mapping[str, Curve]], floor: float | None) -> list[Drawing]:
+def draw_learning_curves(
+    curves: typing.Mapping[str, typing.Mapping[str, Curve]], summary: dict[str, typing.Any]
+) -> list[Drawing]:
     """The loss and its parts, of each run, as far as they were logged."""
+    floor = find_floor(summary["runs"])
+    colours = choose_colours(summary["drawn"])
     drawings = []
     for tag, label, y_label in (
         ("loss", "loss", "loss [kcal²/mol²]"),
         ("rmse_energy", "energy", f"energy error [{ENERGY_UNIT}]"),
         ("rmse_forces", "forces", f"force error [{FORCE_UNIT}]"),
     ):
-        mine = {
-            f"{run} {split}" if len(curves) > 1 else split: own[f"{tag}/{split}"]
+        mine = [
+            LearningCurve(
+                f"{run}, {split}" if len(curves) > 1 else split,
+                *own[f"{tag}/{split}"],
+                colours[run] if len(curves) > 1 else COLOURS[1 + i],
+                style,
+            )
             for run, own in curves.items()
-            for split in ("train", "validation")
+            for i, (split, style) in enumerate((("train", "-"), ("validation", "--")))
             if f"{tag}/{split}" in own and len(own[f"{tag}/{split}"].epochs) >= MIN_EPOCHS
-        }
+        ]
         if mine:
             figure = plot_learning_curves(mine, floor if tag == "loss" else None, y_label, "")
             description = f"Learning curve of the {label}, for train and validation."
             drawings.append(Drawing(f"learning-curve-{label}", description, figure))
     return drawings
+
+
+def find_floor(runs: typing.Sequence[dict[str, typing.Any]]) -> float | None:
+    """The least training loss, where it is known and the same for all runs: losses differ in weights and data."""
+    floors = [run["summary"].get("loss_optimum") for run in runs]
+    if not floors or None in floors or max(floors) - min(floors) > FLOOR_TOLERANCE * max(floors):
+        return None
+    return floors[0]
 
 
 def draw_changes(changes: typing.Mapping[str, typing.Sequence[Change]]) -> list[Drawing]:
@@ -201,12 +221,13 @@ def draw_all(
 ) -> dict[str, list[Drawing | None]]:
     """All figures by the section of the report that they belong to."""
     summary = results.summary
-    floor = summary["runs"][0]["summary"].get("loss_optimum") if summary["runs"] else None
+    parity = draw_parity(evaluation, errors, summary)
     return {
         "sources": draw_sources(summary),
-        "parity": draw_parity(evaluation, errors, summary),
+        "parity_energy": parity[: len(summary["drawn"])],
+        "parity_force": parity[len(summary["drawn"]) :],
         "relative_energy": draw_error_against_energy(evaluation, errors, summary),
-        "learning": draw_learning_curves(curves, floor),
+        "learning": draw_learning_curves(curves, summary),
         "changes": draw_changes(results.changes),
         "profiles": draw_profiles(summary),
     }

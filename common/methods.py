@@ -3,10 +3,9 @@
 import dataclasses
 import pathlib
 
-import tqdm
-
 from common.fitting import fit_exact
 from common.losses import Objective
+from common.progress import make_bar
 from common.runs import Checkpoint, Log, save_checkpoint, save_force_field
 from common.tensors import ParameterizedMolecules, TensorForceField
 from common.trainable import ColumnSettings, Trainable
@@ -62,13 +61,13 @@ def run_adam(
     epochs = iterate_adam(
         fit.objectives["train"], trainable, last.values, learning_rate, n_epochs, last.epoch, last.optimizer_state
     )
-    bar = tqdm.tqdm(epochs, total=n_epochs, initial=last.epoch, unit="epoch")
+    bar = make_bar(epochs, total=n_epochs, initial=last.epoch, desc="fit", unit="epoch")
     for epoch in bar:
         last = Checkpoint(epoch.number, epoch.values, epoch.optimizer_state, fit.fingerprint)
         force_field = trainable.to_force_field(epoch.values)
         log.add_losses(epoch.number, fit.objectives, force_field)
         if epoch.number % checkpoint_interval == 0:
-            bar.set_postfix_str(f"loss {epoch.loss:.4g}")
+            bar.set_postfix_str(f"loss {epoch.loss:.4g}", refresh=False)
             path = fit.folder / "checkpoints" / f"epoch-{epoch.number:06d}"
             lines = [*fit.comments, f"after {epoch.number} epochs"]
             save_force_field(path, force_field, fit.molecules, lines, with_topologies=False)

@@ -202,9 +202,9 @@ def collect(
         function,
         chunks,
         max(1, min(n_workers, len(chunks))),
-        len(chunks),
+        [len(chunk) for chunk in chunks],
         "parameterize",
-        f" x {CHUNK_SIZE} molecules",
+        "molecule",
         initializer,
         initargs,
     )

@@ -6,6 +6,7 @@ Colours are those of Okabe and Ito, which people with any colour vision tell apa
 
 import functools
 import io
+import math
 import typing
 
 import matplotlib
@@ -22,6 +23,12 @@ DENSITY_POINTS = 1_500
 
 SIZE = (4.4, 3.9)
 """[inch] of a figure that shares a line with another."""
+
+LEGEND_LINE = 0.2
+"""[inch] of height for a line of a legend above the frame."""
+
+MAX_LEGEND_LINES = 4
+"""More of them would hide what is in the frame."""
 
 STYLE = {
     "font.size": 10.0,
@@ -69,6 +76,14 @@ def _in_style(plot: typing.Callable[..., Figure]) -> typing.Callable[..., Figure
 def _make_axes(width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def _add_legend(figure: Figure, axes: Axes, n_names: int) -> None:
+    """Inside the frame where there is room for it, else above."""
+    if n_names <= MAX_LEGEND_LINES:
+        axes.legend()
+    else:
+        figure.legend(loc="outside upper left")
 
 
 def find_limits(arrays: typing.Sequence[numpy.ndarray], coverage: float = 1.0) -> tuple[float, float]:
@@ -144,34 +159,41 @@ def plot_lines(
     lines: typing.Mapping[str, Band], x_label: str, y_label: str, title: str, colours: typing.Mapping[str, str]
 ) -> Figure:
     """One line with markers for each name."""
-    figure, axes = _make_axes()
+    figure, axes = _make_axes(height=SIZE[1] + LEGEND_LINE * max(0, len(lines) - MAX_LEGEND_LINES))
     for marker, (name, line) in zip(MARKERS * len(lines), lines.items(), strict=False):
         axes.plot(line.x, line.y, marker=marker, markersize=4.0, linewidth=1.5, color=colours[name], label=name)
         if line.low is not None:
             axes.fill_between(line.x, line.low, line.high, color=colours[name], alpha=0.2, linewidth=0.0)
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
     axes.set_ylim(bottom=0.0)
-    axes.legend()
+    _add_legend(figure, axes, len(lines))
     return figure
+
+
+class LearningCurve(typing.NamedTuple):
+    """A line with its name and style; ``epochs`` and ``values`` have ``shape=(n,)``."""
+
+    name: str
+    epochs: numpy.ndarray
+    values: numpy.ndarray
+    colour: str
+    line_style: str
 
 
 @_in_style
 def plot_learning_curves(
-    curves: typing.Mapping[str, tuple[numpy.ndarray, numpy.ndarray]],
-    floor: float | None,
-    y_label: str,
-    title: str,
+    curves: typing.Sequence[LearningCurve], floor: float | None, y_label: str, title: str
 ) -> Figure:
-    """Epochs against a quantity on a logarithmic scale, one line for each name.
+    """Epochs against a quantity on a logarithmic scale.
 
     Args:
-        curves: epochs and values, ``shape=(n,)`` each.
+        curves: the lines.
         floor: the least that the training curve can reach, a dashed line; None where it is not known.
         y_label, title: what the figure says.
     """
-    figure, axes = _make_axes(5.2, 3.9)
-    for i, (name, (epochs, values)) in enumerate(curves.items()):
-        axes.plot(epochs, values, color=COLOURS[i + 1], linestyle=("-", "--", "-.", ":")[i % 4], label=name)
+    figure, axes = _make_axes(5.2, 3.9 + LEGEND_LINE * max(0, len(curves) - MAX_LEGEND_LINES))
+    for curve in curves:
+        axes.plot(curve.epochs, curve.values, color=curve.colour, linestyle=curve.line_style, label=curve.name)
     if floor is not None:
         axes.axhline(floor, color="#000000", linewidth=1.0, linestyle=(0, (1, 1)), label="exact optimum of train")
     axes.set(xlabel="epoch", ylabel=y_label, title=title, yscale="log")
@@ -179,7 +201,7 @@ def plot_learning_curves(
     axes.yaxis.set_major_locator(MaxNLocator(6) if high < 10.0 * low else LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.legend()
+    _add_legend(figure, axes, len(curves))
     return figure
 
 
@@ -194,7 +216,8 @@ def plot_bars(
 ) -> Figure:
     """A group of bars for each category, one bar for each name, with intervals where they are known."""
     width = 0.8 / len(values)
-    figure, axes = _make_axes(max(SIZE[0], 1.2 + 0.34 * len(values) * len(categories)), SIZE[1])
+    n_lines = len(values) if max(map(len, values)) > 15 else math.ceil(len(values) / 3)
+    figure, axes = _make_axes(SIZE[0], 3.5 + LEGEND_LINE * n_lines)
     places = numpy.arange(len(categories))
     for i, (name, heights) in enumerate(values.items()):
         x = places + (i - (len(values) - 1) / 2.0) * width
@@ -205,8 +228,7 @@ def plot_bars(
     axes.set_xticks(places, categories, rotation=25 if max(map(len, categories)) > 9 else 0)
     axes.set(ylabel=y_label, title=title)
     axes.grid(visible=False, axis="x")
-    axes.set_ylim(top=1.2 * axes.get_ylim()[1])  # room for the legend
-    axes.legend(ncols=min(3, len(values)), loc="upper left")
+    figure.legend(loc="outside upper left", ncols=math.ceil(len(values) / n_lines))
     return figure
 
 
@@ -253,7 +275,8 @@ def plot_profile(
     colours: typing.Mapping[str, str],
 ) -> Figure:
     """Relative energies along an entry, quantum and force fields; lines where ``x`` is a path, else points."""
-    figure, axes = _make_axes(3.7, 2.5)
+    n_columns = 1 + len(energies) if len(energies) < 3 and max(map(len, energies)) < 15 else 2 - (len(energies) > 4)
+    figure, axes = _make_axes(3.7, 2.1 + LEGEND_LINE * math.ceil((1 + len(energies)) / n_columns))
     is_path = x_label.startswith("dihedral")
     axes.plot(x, reference, "o-", color="#000000", markersize=3.0, linewidth=1.3, label="quantum", zorder=3)
     styles = zip(("--", "-", "-.", ":") * len(energies), MARKERS * len(energies), energies.items(), strict=False)
@@ -263,6 +286,5 @@ def plot_profile(
     axes.set(xlabel=x_label, ylabel=f"energy [{ENERGY_UNIT}]")
     if is_path:
         axes.set_xticks([-180, -90, 0, 90, 180])
-    n_columns = 1 + len(energies) if len(energies) < 3 else 2
     figure.legend(loc="outside upper center", ncols=n_columns, handlelength=1.5, columnspacing=1.2)
     return figure

@@ -6,6 +6,7 @@ import typing
 
 import jinja2
 
+from common.run_settings import describe_columns
 from common.verdict import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number, format_percentage
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
@@ -56,7 +57,7 @@ def render_report(
         pictures=pictures,
         files=files,
         title=title,
-        settings=[(run["name"], list_settings(run["config"])) for run in summary["runs"]],
+        settings=[(run["name"], [*list_settings(run["config"]), *list_facts(run)]) for run in summary["runs"]],
         energy_unit=ENERGY_UNIT,
         force_unit=FORCE_UNIT,
     )
@@ -74,7 +75,7 @@ def list_settings(config: typing.Mapping[str, typing.Any]) -> list[tuple[str, st
             continue
         if name == "parameters":
             for type_, columns in value.items():
-                settings.append((f"trained {type_}", "; ".join(_describe_column(c, s) for c, s in columns.items())))
+                settings.append((f"trained {type_}", describe_columns(columns)))
         elif isinstance(value, dict) and value:
             settings += [(f"{name}: {key}", str(one)) for key, one in value.items()]
         elif value not in ({}, [], None):
@@ -82,8 +83,14 @@ def list_settings(config: typing.Mapping[str, typing.Any]) -> list[tuple[str, st
     return settings
 
 
-def _describe_column(name: str, settings: typing.Mapping[str, typing.Any]) -> str:
-    limits = [
-        f"{sign} {settings[key]:.4g}" for key, sign in (("lower", "≥"), ("upper", "≤")) if settings.get(key) is not None
-    ]
-    return " ".join([name, *limits])
+def list_facts(run: typing.Mapping[str, typing.Any]) -> list[tuple[str, str]]:
+    """What came out of the settings of a run: the prior that was chosen, the statistics, the time it took."""
+    summary = run["summary"]
+    facts = [("statistics", str(summary.get("statistics", "unknown")))]
+    if run["config"].get("prior_strength") == "validation" and "prior_strength" in summary:
+        facts.insert(0, ("prior_strength, chosen", f"{summary['prior_strength']:g}"))
+    for name, label in (("seconds_pass", "pass over the data"), ("seconds_epochs", "fit")):
+        if name in summary:
+            reused = " (an earlier run made it)" if name == "seconds_pass" and summary.get("statistics_reused") else ""
+            facts.append((label, f"{summary[name]:.1f} s{reused}"))
+    return facts

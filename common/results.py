@@ -5,7 +5,7 @@ import typing
 
 import numpy
 
-from common.analysis import OPTIMUM, Study, check_run
+from common.analysis import OPTIMUM, Run, Study, check_run
 from common.changes import Change, find_usage, list_changes, rank_changes, read_details
 from common.dataset import list_sources, open_dataset, read_entries
 from common.evaluation import Evaluation, Index
@@ -92,18 +92,25 @@ def collect_results(
     changes = _list_changes(study, molecules, usage, errors)
     moved = rank_changes(changes)
     parameter_errors = _name_parameters(describe_parameter_errors(errors, main_candidate, usage), main_molecules)
-    comparison = compare_candidates(errors, focus, study.before, study.after) if study.runs else None
+    drawn = [name for name in errors.names if name != OPTIMUM]
+    comparisons = [compare_candidates(errors, focus, study.before, name) for name in drawn[1:] if study.runs]
+    comparison = next((one for one in comparisons if one["after"] == study.after), None)
     total = next(group for group in groups if group["split"] == focus and group["source"] == "all")
     summary = {
         "verdict": write_verdict(total, comparison, main_candidate),
-        "warnings": [line for run in study.runs for line in check_run(run, study, errors, bool(index.left_out))],
+        "warnings": [
+            line
+            for run, ends in zip(study.runs, study.ends, strict=True)
+            for line in check_run(run, ends, study, errors, bool(index.left_out))
+        ],
         "candidates": list(errors.names),
-        "drawn": [name for name in errors.names if name != OPTIMUM],
+        "drawn": drawn,
         "before": study.before,
         "after": study.after,
         "main_candidate": main_candidate,
         "focus": focus,
         "comparison": comparison,
+        "comparisons": comparisons,
         "groups": groups,
         "interval": {
             "confidence": CONFIDENCE,
@@ -123,7 +130,7 @@ def collect_results(
             if MIN_USERS <= record["n_molecules"] <= total_molecules(groups) - MIN_USERS
         ][:N_PARAMETER_ERRORS],
         "worst_molecules": describe_worst_molecules(study, evaluation, errors, main_candidate, main_molecules),
-        "runs": [_describe_run(run) for run in study.runs],
+        "runs": [_describe_run(*pair) for pair in zip(study.run_names, study.runs, strict=True)],
         "data": {"path": str(study.data), "fingerprints": _read_fingerprints(study, errors)},
         "force_fields": {name: _describe_force_field(one) for name, one in molecules.items()},
         "versions": describe_versions(),
@@ -194,13 +201,14 @@ def _flatten_group(group: dict[str, typing.Any]) -> list[dict[str, typing.Any]]:
     return records
 
 
-def _describe_run(run: typing.Any) -> dict[str, typing.Any]:
-    return {"name": run.folder.name, "folder": str(run.folder), "config": run.config, "summary": run.summary}
+def _describe_run(name: str, run: Run) -> dict[str, typing.Any]:
+    return {"name": name, "folder": str(run.folder), "config": run.config, "summary": run.summary}
 
 
 def _describe_force_field(molecules: ParameterizedMolecules) -> dict[str, typing.Any]:
     names = ("force_field", "force_field_sha256", "charge_model", "engine", "created")
-    return {name: molecules.provenance.get(name, "unknown") for name in names}
+    description = {name: molecules.provenance.get(name, "unknown") for name in names}
+    return {**description, "is_fitted": "fitted" in molecules.provenance}
 
 
 def _read_fingerprints(study: Study, errors: EntryErrors) -> dict[str, str]:

@@ -24,18 +24,18 @@ PACKAGES = ("torch", "numpy", "scipy", "rdkit", "datasets", "pyarrow", "openff-n
 """Distributions whose versions a run records."""
 
 
-def create_run_folder(output: str | os.PathLike) -> pathlib.Path:
-    """A new folder named by date and time below ``output``; a number is added where the second is taken."""
+def create_run_folder(output: str | os.PathLike, name: str) -> pathlib.Path:
+    """A new folder below ``output``: date, time and ``name``; a number is added where there is such a one."""
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    for name in (stamp, *(f"{stamp}-{i}" for i in range(2, 100))):
+    start = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{name}"
+    for folder in (output / start, *(output / f"{start}-{i}" for i in range(2, 100))):
         try:
-            (output / name).mkdir()
+            folder.mkdir()
         except FileExistsError:
             continue
-        return output / name
-    raise OSError(f"{output}: no free name for a run folder at {stamp}")
+        return folder
+    raise OSError(f"{output}: no free name for a run folder {start}")
 
 
 def find_latest_run(output: str | os.PathLike) -> pathlib.Path:

@@ -105,7 +105,7 @@ def make_shards(
     if len(missing) < len(slices):
         print(f"{source}: {len(slices) - len(missing)} of {len(slices)} shards were finished by an earlier run")
     for _ in run_in_processes(
-        functools.partial(_make_shard, function), missing, n_workers, len(missing), description, "shard"
+        functools.partial(_make_shard, function), missing, n_workers, [1] * len(missing), description, "shard"
     ):
         pass
     return Shards(source, folder, tuple(paths), tuple(_read_result(path) for path in paths), made)

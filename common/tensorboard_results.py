@@ -16,6 +16,7 @@ from common.figures import draw_parity
 from common.metrics import compute_metrics, sum_over_entries
 from common.pass_settings import PassSettings
 from common.plots import render_png
+from common.run_settings import describe_columns, flatten_settings
 from common.tensors import ParameterizedMolecules
 from common.verdict import ENERGY_UNIT, FORCE_UNIT, format_number
 
@@ -35,43 +36,34 @@ def log_results(
     data: str | os.PathLike,
     candidates: typing.Mapping[str, ParameterizedMolecules],
     pass_settings: PassSettings,
+    last_epoch: int,
 ) -> None:
     """Adds the results of a run to its TensorBoard events.
 
     Args:
         folder: the run folder.
-        settings: what the run was asked to do, e.g. ``n_epochs``; plain values become hyperparameters.
+        settings: what the run was asked to do; they become hyperparameters.
         splits: the split of each mapped SMILES.
         losses: by split and candidate, what ``common.runs.describe_losses`` gives.
         data: folder of data sets.
         candidates: "initial" and "fitted", and others if there are any, in this order.
         pass_settings: which conformers count.
+        last_epoch: where the curves of the run end.
     """
-    n_epochs = settings["n_epochs"]
     with SummaryWriter(str(folder), filename_suffix=".results") as writer:
         metrics = {f"{part}/{split}": of["fitted"][part] for split, of in losses.items() for part in _PARTS}
-        for summary in hparams(flatten_settings(settings), metrics):
+        for summary in hparams(list_hyperparameters(settings), metrics):
             writer.file_writer.add_summary(summary)
-        for split, of in losses.items():
-            if split == "test":  # the curves of the others are there
-                for part in _PARTS:
-                    writer.add_scalar(f"{part}/{split}", of["fitted"][part], n_epochs)
-        writer.add_text("errors", format_errors(losses), n_epochs)
-        for tag, step, image in _draw_images(splits, data, candidates, pass_settings, n_epochs):
+        writer.add_text("errors", format_errors(losses), last_epoch)
+        for tag, step, image in _draw_images(splits, data, candidates, pass_settings, last_epoch):
             writer.add_image(tag, image, step, dataformats="HWC")
 
 
-def flatten_settings(settings: typing.Mapping[str, typing.Any]) -> dict[str, bool | int | float | str]:
-    """Nested settings as names with slashes and values that the hparams tab takes; versions are left out."""
-    flat: dict[str, bool | int | float | str] = {}
-    for name, value in settings.items():
-        if name == "versions":
-            continue
-        if isinstance(value, typing.Mapping) and value:
-            flat |= {f"{name}/{key}": one for key, one in flatten_settings(value).items()}
-        else:
-            flat[name] = value if isinstance(value, bool | int | float | str) else str(value)
-    return flat
+def list_hyperparameters(settings: typing.Mapping[str, typing.Any]) -> dict[str, bool | int | float | str]:
+    """One plain value for each setting; what is trained is one for each type: the tab has a column for each value."""
+    flat = {name: value for name, value in settings.items() if name != "parameters"}
+    trained = {f"trained/{type_}": describe_columns(columns) for type_, columns in settings["parameters"].items()}
+    return flatten_settings(flat) | trained
 
 
 def format_errors(losses: typing.Mapping[str, typing.Mapping[str, typing.Mapping[str, float]]]) -> str:
@@ -92,7 +84,7 @@ def _draw_images(
     data: str | os.PathLike,
     candidates: typing.Mapping[str, ParameterizedMolecules],
     settings: PassSettings,
-    n_epochs: int,
+    last_epoch: int,
 ) -> typing.Iterator[tuple[str, int, numpy.ndarray]]:
     """Parity plots: the slider of an image goes from the initial to the fitted force field."""
     rows = index_data(data, candidates, lambda smiles: splits.get(smiles, "new")).rows
@@ -102,7 +94,7 @@ def _draw_images(
     errors = sum_over_entries(evaluation)
     summary = {"focus": focus, "groups": compute_metrics(errors), "drawn": evaluation.names}
     for drawing in draw_parity(evaluation, errors, summary):
-        for name, step in (("initial", 0), ("fitted", n_epochs)):
+        for name, step in (("initial", 0), ("fitted", last_epoch)):
             if drawing.name.endswith(f"-{name}"):
                 tag = f"{drawing.name.removesuffix(f'-{name}')}/{focus}"
                 yield tag, step, _to_pixels(drawing.figure)

@@ -6,9 +6,9 @@ import typing
 import numpy
 import scipy.optimize
 import torch
-import tqdm
 
 from common.losses import Objective
+from common.progress import make_bar
 from common.trainable import Trainable
 
 
@@ -133,7 +133,7 @@ def minimise_lbfgs(
     start = problem.to_variables(values.detach())
     bounds = scipy.optimize.Bounds(problem.to_variables(lower), problem.to_variables(upper))
     options = {"maxiter": max_iterations, "maxfun": 2 * max_iterations, "maxcor": 50, "ftol": 0.0, "gtol": 1e-9}
-    with tqdm.tqdm(total=max_iterations, desc="L-BFGS", unit="iteration", delay=2.0, leave=False) as bar:
+    with make_bar(total=max_iterations, desc="L-BFGS", unit="iteration", delay=2.0, leave=False) as bar:
         result = scipy.optimize.minimize(
             problem.evaluate,
             start,

@@ -17,9 +17,9 @@ import threading
 import typing
 
 import threadpoolctl
-import tqdm
 
 from common.files import FULL_DISK
+from common.progress import make_bar
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -33,7 +33,7 @@ def run_in_processes(
     function: typing.Callable[[typing.Any], typing.Any],
     items: typing.Iterable[typing.Any],
     n_workers: int,
-    total: int,
+    sizes: typing.Sequence[int],
     description: str,
     unit: str,
     initializer: typing.Callable[..., None] | None = None,
@@ -48,27 +48,27 @@ def run_in_processes(
         function: a module-level function (it is sent to the workers by name).
         items: may be a generator.
         n_workers: number of processes.
-        total: number of items, for the progress bar.
-        description, unit: what the progress bar says.
+        sizes: how far each item takes the progress bar.
+        description, unit: what the bar says, and what it counts.
         initializer, initargs: called once in each worker before its first item.
 
     Raises:
         whatever ``function`` raises; the other workers are stopped first.
         RuntimeError: a worker died (out of memory, or killed).
     """
-    bar = tqdm.tqdm(total=total, desc=description, unit=unit, mininterval=0.5 if sys.stderr.isatty() else 30.0)
-    with bar:
+    with make_bar(total=sum(sizes), desc=description, unit=unit) as bar:
         if n_workers == 1:
             if initializer is not None:
                 initializer(*initargs)
-            for item in items:
+            for item, size in zip(items, sizes, strict=True):
                 yield function(item)
-                bar.update()
+                bar.update(size)
             return
         with give_one_thread():
-            for result in _run_pool(function, iter(items), n_workers, initializer, initargs):
+            results = _run_pool(function, iter(items), n_workers, initializer, initargs)
+            for result, size in zip(results, sizes, strict=True):
                 yield result
-                bar.update()
+                bar.update(size)
 
 
 @contextlib.contextmanager

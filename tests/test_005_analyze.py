@@ -195,18 +195,23 @@ def test_report_says_what_metrics_say(analysis):
     metrics, reader = read_metrics(analysis), TableReader()
     reader.feed((analysis / "report.html").read_text())
     assert metrics["verdict"] in "".join(reader.text)
-    names = {"all": "all data"}
     rows = iter(reader.rows)
-    for group in metrics["groups"]:
-        cells = [names.get(group["split"], group["split"]) if group["source"] == "all" else group["source"]]
-        cells.append(str(group["n_molecules"]))
-        for key in ("energy_rmse", "force_rmse"):
-            for name in metrics["candidates"]:
-                figures = group["candidates"][name]
+    for key in ("energy_rmse", "force_rmse"):
+        for group in metrics["groups"]:
+            name = {"all": "all data"}.get(group["split"], group["split"])
+            cells = [name if group["source"] == "all" else group["source"]]
+            cells += [str(group["n_molecules"])] if key == "energy_rmse" else []
+            for figures in (group["candidates"][name] for name in metrics["candidates"]):
                 interval = figures[f"{key}_interval"] or []
                 text = f"{format_number(figures[key])} {' to '.join(map(format_number, interval))}"
                 cells.append(text.strip())
-        assert cells in rows  # consumes them: in this order
+            assert cells in rows  # consumes them: in this order
+    figures = find_group(metrics, metrics["focus"])["candidates"]["fitted"]
+    names = [f"{what}_{how}" for what in ("energy", "force") for how in ("rmse", "root", "mae")]
+    names = [
+        name.replace("energy_root", "loss_energy_root").replace("force_root", "loss_forces_root") for name in names
+    ]
+    assert ["fitted", *(format_number(figures[name]) for name in names)] in rows
     for record in metrics["worst_molecules"]:
         assert record["molecule"] in "".join(reader.text)
     for change in metrics["undetermined"]:
@@ -252,7 +257,15 @@ def test_runs_and_force_fields_side_by_side(project, tmp_path, monkeypatch, caps
     fields = ["--force-field", tmp_path / "again.offxml", tmp_path / "no-nitrogen.offxml"]
     analyze(monkeypatch, run, tmp_path / "runs", "--output", tmp_path / "out", "--n-workers", 1, *fields)
     metrics = read_metrics(find_analysis(tmp_path / "out"))
-    assert metrics["candidates"] == ["initial", run.name, "second", "again", "no-nitrogen"]
+    assert metrics["candidates"] == ["initial", "adam", "second", "again", "no-nitrogen"]
+    assert [one["after"] for one in metrics["comparisons"]] == metrics["candidates"][1:]
+    assert [metrics["force_fields"][name]["is_fitted"] for name in metrics["candidates"]] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
     left_out = metrics["left_out"]["no-nitrogen"]
     assert all("N" in smiles or "n" in smiles for smiles in left_out)
     assert f"left out for all: {len(left_out)} molecules that no-nitrogen cannot do" in capsys.readouterr().out
@@ -261,7 +274,7 @@ def test_runs_and_force_fields_side_by_side(project, tmp_path, monkeypatch, caps
         figures = group["candidates"]
         for key in ("energy_rmse", "force_rmse"):
             assert figures["again"][key] == pytest.approx(figures["initial"][key], rel=ROUNDING)
-            assert figures["second"][key] == figures[run.name][key]
+            assert figures["second"][key] == figures["adam"][key]
     n_entries = find_group(metrics, "all")["n_entries"]
     assert 0 < n_entries < N_MOLECULES
 
@@ -296,12 +309,12 @@ def test_data_that_changed_since_the_fit_are_noticed(project, tmp_path):
         write_dataset(tmp_path / "data" / source, entries)
     changed = dataclasses.replace(run, config={**run.config, "data": str(tmp_path / "data")})
     study, errors = evaluate_run(changed, None)
-    [warning] = check_run(changed, study, errors, molecules_are_missing=False)
+    [warning] = check_run(changed, study.ends[0], study, errors, molecules_are_missing=False)
     assert "do not give the losses that 004-train.py wrote down" in warning
     assert "loss_forces of fitted" in warning
     assert "loss_energy" not in warning
     study, errors = evaluate_run(run, tmp_path / "data")
-    [warning] = check_run(run, study, errors, molecules_are_missing=False)
+    [warning] = check_run(run, study.ends[0], study, errors, molecules_are_missing=False)
     assert "other data" in warning
 
 
@@ -309,17 +322,23 @@ def test_source_weights_are_part_of_the_check(project):
     run = read_run(project / "runs")
     study, errors = evaluate_run(run, None)
     weighted = dataclasses.replace(run, config={**run.config, "source_weights": {"spice": 2.0}})
-    assert check_run(run, study, errors, molecules_are_missing=False) == []
-    assert check_run(weighted, study, errors, molecules_are_missing=False) != []
+    assert check_run(run, study.ends[0], study, errors, molecules_are_missing=False) == []
+    assert check_run(weighted, study.ends[0], study, errors, molecules_are_missing=False) != []
 
 
 def test_a_run_that_was_fitted_to_the_test_molecules_is_noticed(project):
     run = read_run(project / "runs")
     study, errors = evaluate_run(run, None)
     other = dataclasses.replace(run, splits=dict.fromkeys(run.splits, "train"))
-    [warning] = check_run(other, study, errors, molecules_are_missing=False)
+    [warning] = check_run(other, study.ends[0], study, errors, molecules_are_missing=False)
     n_test = sum(split == "test" for split in run.splits.values())
     assert f"fitted to or validated on {n_test} of the molecules that are test here" in warning
+
+
+def test_each_run_is_compared_with_its_own_start(project, tmp_path):
+    first, other = read_run(project / "runs"), read_run(copy_run(project, tmp_path, parameters_file="other.pt"))
+    assert study_runs([first, other], None, None).ends == (("initial", "adam"), ("run initial", "run"))
+    assert study_runs([first, other], None, tmp_path / "one.pt").ends == (("initial", "adam"), ("initial", "run"))
 
 
 def test_another_drawing_of_a_molecule_keeps_its_split():

@@ -12,6 +12,7 @@ from common.plots import (
     COLOURS,
     DENSITY_POINTS,
     Band,
+    LearningCurve,
     Move,
     find_limits,
     plot_bars,
@@ -91,7 +92,7 @@ def test_moves_show_error_bars_where_errors_are_known():
 
 
 def test_learning_curves_show_the_floor():
-    curves = {"train": (numpy.arange(5), numpy.array([5.0, 4.0, 3.0, 2.5, 2.2]))}
+    curves = [LearningCurve("train", numpy.arange(5), numpy.array([5.0, 4.0, 3.0, 2.5, 2.2]), COLOURS[1], "-")]
     axes = plot_learning_curves(curves, 2.0, "loss", "").axes[0]
     assert axes.get_yscale() == "log"
     assert [list(line.get_ydata()) for line in axes.lines][1] == [2.0, 2.0]

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from common.drawing import draw_molecule
-from common.report import Picture, list_settings, render_report
+from common.report import Picture, list_facts, list_settings, render_report
 
 SMILES = "[C:1]([O:2][H:6])([H:3])([H:4])[H:5]"
 
@@ -18,6 +18,7 @@ def make_summary() -> dict:
         "force_rmse": 12.5,
         "energy_rmse_interval": None,
         "force_rmse_interval": [11.0, 14.0],
+        **dict.fromkeys(("energy_mae", "force_mae", "loss_energy_root", "loss_forces_root"), 1.0),
     }
     counts = {"n_entries": 3, "n_molecules": 12345, "n_conformers": 7, "n_single_conformer_entries": 1}
     worst = {
@@ -44,6 +45,7 @@ def make_summary() -> dict:
         "main_candidate": "a<b",
         "focus": "all",
         "comparison": None,
+        "comparisons": [],
         "groups": [{"source": "all", "split": "all", **counts, "candidates": {"a<b": figures}}],
         "interval": {"n_resamples": 1000, "min_molecules": 5},
         "changes": {},
@@ -53,7 +55,13 @@ def make_summary() -> dict:
         "runs": [],
         "data": {"path": "data", "fingerprints": {"one": "0123"}},
         "force_fields": {
-            "a<b": {"force_field": "f", "force_field_sha256": "0", "charge_model": "m", "engine": "e", "created": "c"}
+            "a<b": {
+                "force_field": "f",
+                "force_field_sha256": "0",
+                "charge_model": "m",
+                "engine": "e",
+                "is_fitted": True,
+            }
         },
         "versions": {"python": "3.11"},
     }
@@ -63,7 +71,7 @@ def make_summary() -> dict:
 def text() -> str:
     picture = Picture("one.svg", 'an "image"', b"<svg xmlns='http://www.w3.org/2000/svg'/>")
     pictures = {name: [] for name in ("sources", "relative_energy", "learning", "changes")}
-    pictures |= {"parity": [picture], "profiles": [None], "structures": [picture]}
+    pictures |= {"parity_energy": [picture], "parity_force": [picture], "profiles": [None], "structures": [picture]}
     return render_report(make_summary(), pictures, ["metrics.json"], "a title")
 
 
@@ -108,11 +116,26 @@ def test_settings_are_lines():
         "versions": {"python": "3.11"},
     }
     assert list_settings(config) == [
-        ("trained Bonds", "k ≥ 0; length"),
+        ("trained Bonds", "k ≥ 0, scale 0.01; length"),
         ("n_epochs", "20"),
         ("pass: split_seed", "0"),
         ("pass: energy_ceiling", "None"),
     ]
+
+
+def test_facts_say_which_prior_was_chosen():
+    run = {"config": {"prior_strength": "validation"}, "summary": {"prior_strength": 0.1, "seconds_epochs": 1.26}}
+    assert list_facts(run) == [("prior_strength, chosen", "0.1"), ("statistics", "unknown"), ("fit", "1.3 s")]
+
+
+def test_energies_of_single_conformers_are_no_errors_of_zero():
+    summary = make_summary()
+    [group] = summary["groups"]
+    group["n_single_conformer_entries"] = group["n_entries"]
+    pictures = {name: [] for name in ("sources", "relative_energy", "learning", "changes", "parity_energy")}
+    pictures |= {"parity_force": [], "profiles": [None], "structures": [Picture("one.svg", "", b"")]}
+    text = render_report(summary, pictures, [], "a title")
+    assert re.search(r"<caption>energy.*?<td>\s*–\s*</td>.*?<caption>force", text, re.DOTALL)
 
 
 def test_drawings_show_heavy_atoms_and_mark_a_bond():

@@ -14,10 +14,13 @@ import pytest
 
 from common.curves import read_curves
 from common.pass_settings import PassSettings
-from common.tensorboard_results import flatten_settings, format_errors, log_results
+from common.runs import Log
+from common.tensorboard_results import format_errors, list_hyperparameters, log_results
 from tests.helpers import change_parameters, make_entries, write_dataset
 
 SPLITS = ("train", "validation", "test")
+LAST_EPOCH = 20
+COLUMNS = {"Bonds": {"k": {"scale": 0.01, "lower": 0.0, "upper": None, "prior": 100.0}}}
 PATIENCE = 60.0
 """[s] for the server to start and to read two runs."""
 
@@ -33,6 +36,16 @@ def make_losses(scale: float) -> dict:
     }
 
 
+def log_curves(folder, losses: dict) -> None:
+    """As the fit does: the losses of every split, before and after."""
+    log = Log(folder)
+    for epoch, name in ((0, "initial"), (LAST_EPOCH, "fitted")):
+        for split, of in losses.items():
+            for part, value in of[name].items():
+                log.writer.add_scalar(f"{part}/{split}", value, epoch)
+    log.close()
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, parity_molecules, parity_energies):
     folder = tmp_path_factory.mktemp("tensorboard")
@@ -45,11 +58,10 @@ def runs(tmp_path_factory, parity_molecules, parity_energies):
         "fitted": type(parity_molecules)(fitted, parity_molecules.topologies, {}, parity_molecules.provenance),
     }
     for name, rate in (("first", 0.01), ("second", 0.1)):
-        settings = {"n_epochs": 20, "learning_rate": rate, "source_weights": {}, "pass": {"split_seed": 0}}
-        (folder / "runs" / name).mkdir(parents=True)
-        log_results(
-            folder / "runs" / name, settings, splits, make_losses(rate), folder / "data", candidates, PassSettings()
-        )
+        settings = {"learning_rate": rate, "source_weights": {}, "pass": {"split_seed": 0}, "parameters": COLUMNS}
+        run, losses = folder / "runs" / name, make_losses(rate)
+        log_curves(run, losses)
+        log_results(run, settings, splits, losses, folder / "data", candidates, PassSettings(), LAST_EPOCH)
     return folder / "runs"
 
 
@@ -87,15 +99,15 @@ def ask(address: str, body: dict | None = None, **query: str):
 
 def test_scalars(server):
     assert set(ask(f"{server}/scalars/tags")) == {"first", "second"}
-    [[_, step, value]] = ask(f"{server}/scalars/scalars", run="second", tag="loss/test")
-    assert (step, value) == (20, pytest.approx(0.3))
+    points = ask(f"{server}/scalars/scalars", run="second", tag="loss/test")
+    assert [(step, value) for _, step, value in points] == [(0, pytest.approx(0.6)), (LAST_EPOCH, pytest.approx(0.3))]
 
 
 def test_hyperparameters_against_results(server):
     ask(f"{server}/scalars/tags")
     found = ask(f"{server}/hparams/experiment", {"experimentName": ""})
     names = {info["name"] for info in found["hparamInfos"]}
-    assert {"learning_rate", "n_epochs", "pass/split_seed"} <= names
+    assert names == {"learning_rate", "source_weights", "pass/split_seed", "trained/Bonds"}
     metrics = {info["name"]["tag"] for info in found["metricInfos"]}
     assert {"loss/test", "rmse_forces/validation"} <= metrics
     asked = {
@@ -119,14 +131,14 @@ def test_table_of_errors(server):
     ask(f"{server}/text/tags")
     [event] = ask(f"{server}/text/text", run="first", tag="errors/text_summary")
     assert "<table>" in event["text"]
-    assert event["step"] == 20
+    assert event["step"] == LAST_EPOCH
 
 
 def test_parity_plots_before_and_after(server):
     for quantity in ("energy", "force"):
         tag = f"parity-{quantity}/test"
         steps = ask(f"{server}/images/images", run="first", tag=tag, sample="0")
-        assert [step["step"] for step in steps] == [0, 20]
+        assert [step["step"] for step in steps] == [0, LAST_EPOCH]
         before, after = (ask(f"{server}/images/individualImage?{step['query']}") for step in steps)
         assert before.startswith(b"\x89PNG")
         assert before != after
@@ -138,11 +150,15 @@ def test_errors_are_a_table_in_markdown():
     assert len(lines) == 2 + 6 + 2
 
 
-def test_settings_are_plain_values_with_paths():
-    settings = {"a": 1, "b": None, "c": {"d": [1], "e": {"f": True}}, "versions": {"python": "3"}, "g": {}}
-    assert flatten_settings(settings) == {"a": 1, "b": "None", "c/d": "[1]", "c/e/f": True, "g": "{}"}
+def test_hyperparameters_are_one_value_for_each_setting():
+    settings = {"n_epochs": 20, "parameters": COLUMNS, "pass": {"energy_ceiling": None}}
+    assert list_hyperparameters(settings) == {
+        "n_epochs": 20,
+        "pass/energy_ceiling": "None",
+        "trained/Bonds": "k ≥ 0, scale 0.01, prior 100",
+    }
 
 
 def test_curves_are_read_from_all_files_of_a_run(runs):
     curves = read_curves(runs / "first")
-    assert curves["loss/test"].epochs.tolist() == [20]
+    assert curves["loss/test"].epochs.tolist() == [0, LAST_EPOCH]

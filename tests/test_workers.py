@@ -42,24 +42,24 @@ def fail_to_start() -> None:
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_results_come_in_order(n_workers):
     items = (i for i in range(20))
-    assert list(run_in_processes(square, items, n_workers, 20, "squares", "item")) == [i * i for i in range(20)]
+    assert list(run_in_processes(square, items, n_workers, [1] * 20, "squares", "item")) == [i * i for i in range(20)]
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_an_error_arrives_as_it_was_raised(n_workers):
     with pytest.raises(ValueError, match="-1 is negative"):
-        list(run_in_processes(square, [1, -1, 2], n_workers, 3, "squares", "item"))
+        list(run_in_processes(square, [1, -1, 2], n_workers, [1] * 3, "squares", "item"))
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_an_error_in_the_preparation_arrives_as_it_was_raised(n_workers):
     with pytest.raises(ValueError, match="the model is missing"):
-        list(run_in_processes(square, [1, 2], n_workers, 2, "squares", "item", initializer=fail_to_start))
+        list(run_in_processes(square, [1, 2], n_workers, [1] * 2, "squares", "item", initializer=fail_to_start))
 
 
 def test_a_dead_worker_ends_the_run():
     with pytest.raises(RuntimeError, match="a worker process died"):
-        list(run_in_processes(die, [1, 2, 3], 2, 3, "deaths", "item"))
+        list(run_in_processes(die, [1, 2, 3], 2, [1] * 3, "deaths", "item"))
 
 
 def test_peak_memory_is_said_in_megabytes():
@@ -71,7 +71,7 @@ def test_peak_memory_is_each_process_own(monkeypatch):
     monkeypatch.setattr("common.workers._workers_peak", 0.0)
     own = measure_peak_memory() + 300.0
     bytearray(int((own - read_resident_memory() + 50.0) * 2**20))
-    [worker] = run_in_processes(take_memory, [80], 2, 1, "memory", "item")
+    [worker] = run_in_processes(take_memory, [80], 2, [1], "memory", "item")
     assert 80.0 < worker < 0.7 * own < measure_peak_memory()
     assert float(format_peak_memory().split()[-2]) == pytest.approx(worker, abs=5.0)
 
@@ -85,7 +85,7 @@ def wait(path):
     time.sleep(60)
 
 def main():
-    list(run_in_processes(wait, [sys.argv[1]] * 2, 2, 2, "waiting", "item"))
+    list(run_in_processes(wait, [sys.argv[1]] * 2, 2, [1] * 2, "waiting", "item"))
 
 if __name__ == "__main__":
     run_stage(main)

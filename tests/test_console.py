@@ -1,0 +1,12 @@
+"""What the stages print: the next command fits what was written."""
+
+import pathlib
+
+from common.console import suggest_command
+
+
+def test_the_next_command_names_what_is_not_where_the_next_stage_looks():
+    default = pathlib.Path("outputs/data-raw")
+    assert suggest_command("002-x.py", {"--input": (default, default)}) == "next: python 002-x.py"
+    other = {"--input": (pathlib.Path("my data"), default), "--output": (default, default)}
+    assert suggest_command("002-x.py", other) == "next: python 002-x.py --input 'my data'"

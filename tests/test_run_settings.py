@@ -1,0 +1,73 @@
+"""Names of runs say what differs; settings are put in words."""
+
+import json
+
+import pytest
+
+from common.run_settings import describe_columns, flatten_settings, label_runs, name_run, read_first_settings
+
+FIRST = {
+    "parameters": {"Bonds": {"k": {"scale": 0.01, "lower": 0.0, "upper": None, "prior": 100.0}}},
+    "method": "adam",
+    "learning_rate": 0.01,
+    "n_epochs": 1000,
+    "prior_strength": 0.0,
+    "source_weights": {},
+    "pass": {"split_seed": 0},
+    "data": "outputs/data-clustered",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "adam"),
+        ({"method": "lbfgs"}, "lbfgs"),
+        ({"learning_rate": 0.1}, "adam-learning-rate-0.1"),
+        ({"method": "exact", "prior_strength": "validation"}, "exact-prior-strength-validation"),
+        ({"pass": {"split_seed": 7}}, "adam-split-seed-7"),
+        ({"data": "outputs/data-filtered"}, "adam-data-data-filtered"),
+        ({"parameters": {"Bonds": {"k": {**FIRST["parameters"]["Bonds"]["k"], "prior": 9.0}}}}, "adam-Bonds-k-prior-9"),
+        (
+            {"learning_rate": 1e-5, "n_epochs": 5, "prior_strength": 1.0, "pass": {"split_seed": 7}},
+            "adam-learning-rate-1e-05-n-epochs-5-prior-strength-1-and-1-more",
+        ),
+    ],
+)
+def test_a_name_says_what_differs_from_the_first_run(changes, name):
+    assert name_run(FIRST | changes, FIRST) == name
+
+
+def test_a_setting_that_the_first_run_did_not_know_is_no_difference():
+    assert name_run(FIRST | {"new": 1}, FIRST) == "adam"
+    assert name_run(FIRST, {}) == "adam"
+
+
+def test_the_first_settings_are_those_of_the_oldest_run(tmp_path):
+    assert read_first_settings(tmp_path / "nowhere") == {}
+    for name in ("2026-02-01-000000-adam", "2026-01-01-000000-adam"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"name": name}))
+    assert read_first_settings(tmp_path) == {"name": "2026-01-01-000000-adam"}
+    (tmp_path / "2026-01-01-000000-adam" / "config.json").write_text("{")
+    assert read_first_settings(tmp_path) == {}
+
+
+def test_labels_leave_out_the_start_where_they_can():
+    names = ["2026-01-01-000000-adam", "2026-01-02-000000-exact", "renamed"]
+    assert label_runs(names) == ["adam", "exact", "renamed"]
+    assert label_runs([names[0], "2026-01-02-000000-adam"]) == [names[0], "2026-01-02-000000-adam"]
+
+
+def test_columns_are_described_in_words():
+    columns = {
+        "k": {"scale": 0.01, "lower": 0.0, "upper": None, "prior": 100.0},
+        "length": {"scale": 1.0, "lower": 0.0, "upper": 5.0, "prior": None},
+        "phase": {},
+    }
+    assert describe_columns(columns) == "k ≥ 0, scale 0.01, prior 100; length 0 to 5; phase"
+
+
+def test_settings_are_plain_values_with_paths():
+    settings = {"a": 1, "b": None, "c": {"d": [1], "e": {"f": True}}, "versions": {"python": "3"}, "g": {}}
+    assert flatten_settings(settings) == {"a": 1, "b": "None", "c/d": "[1]", "c/e/f": True, "g": "{}"}
