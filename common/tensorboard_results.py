@@ -25,6 +25,10 @@ MAX_CONFORMERS = 2_000
 
 FOCUS_ORDER = ("test", "validation", "train")
 
+_FILES = ("data", "parameters_file", "prior_centre")
+
+_UNSET = ("None", "{}", "[]")
+
 _PARTS = ("loss", "rmse_energy", "rmse_forces")
 
 
@@ -60,10 +64,14 @@ def log_results(
 
 
 def list_hyperparameters(settings: typing.Mapping[str, typing.Any]) -> dict[str, bool | int | float | str]:
-    """One plain value for each setting; what is trained is one for each type: the tab has a column for each value."""
-    flat = {name: value for name, value in settings.items() if name != "parameters"}
+    """One plain value for each setting that is set; what is trained is one for each type.
+
+    The tab has a column for each value and shows the first five by name: paths come later.
+    """
+    flat = flatten_settings({name: value for name, value in settings.items() if name not in ("parameters", *_FILES)})
+    files = {f"files/{name}": str(settings[name]) for name in _FILES if settings.get(name)}
     trained = {f"trained/{type_}": describe_columns(columns) for type_, columns in settings["parameters"].items()}
-    return flatten_settings(flat) | trained
+    return {name: value for name, value in flat.items() if value not in _UNSET} | files | trained
 
 
 def format_errors(losses: typing.Mapping[str, typing.Mapping[str, typing.Mapping[str, float]]]) -> str:

@@ -107,7 +107,7 @@ def test_hyperparameters_against_results(server):
     ask(f"{server}/scalars/tags")
     found = ask(f"{server}/hparams/experiment", {"experimentName": ""})
     names = {info["name"] for info in found["hparamInfos"]}
-    assert names == {"learning_rate", "source_weights", "pass/split_seed", "trained/Bonds"}
+    assert names == {"learning_rate", "pass/split_seed", "trained/Bonds"}
     metrics = {info["name"]["tag"] for info in found["metricInfos"]}
     assert {"loss/test", "rmse_forces/validation"} <= metrics
     asked = {
@@ -150,11 +150,21 @@ def test_errors_are_a_table_in_markdown():
     assert len(lines) == 2 + 6 + 2
 
 
-def test_hyperparameters_are_one_value_for_each_setting():
-    settings = {"n_epochs": 20, "parameters": COLUMNS, "pass": {"energy_ceiling": None}}
+def test_hyperparameters_are_one_value_for_each_setting_that_is_set():
+    settings = {
+        "method": "adam",
+        "include": {"Bonds": ["[#6:1]"]},
+        "exclude": {},
+        "prior_centre": None,
+        "data": "outputs/data",
+        "parameters": COLUMNS,
+        "pass": {"energy_ceiling": None, "keep_exercised": False},
+    }
     assert list_hyperparameters(settings) == {
-        "n_epochs": 20,
-        "pass/energy_ceiling": "None",
+        "method": "adam",
+        "include/Bonds": "['[#6:1]']",
+        "pass/keep_exercised": False,
+        "files/data": "outputs/data",
         "trained/Bonds": "k ≥ 0, scale 0.01, prior 100",
     }
 
