@@ -4,7 +4,8 @@
 
 One process, processor time. Each file is read several times and the fastest counts, so that the disk does not; DGL
 loads whole graphs, this project's reader the three tensors that stage 001 needs, and as a check that they are equal.
-For the comparison, `pip install --no-deps dgl==1.1.3` suffices; nothing else here needs DGL.
+For the comparison, `pip install --no-deps dgl==1.1.3 psutil` and `pip install requests` suffice; nothing else here
+needs DGL.
 """
 
 import argparse
@@ -64,8 +65,8 @@ def main() -> None:
     print(describe("this project", own, paths))
     try:
         import dgl
-    except ImportError:
-        print("DGL is not installed: no comparison")
+    except ImportError as error:
+        print(f"DGL cannot be imported ({error}): no comparison")
         return
     theirs = measure(lambda path: dgl.load_graphs(str(path)), paths)
     print(describe(f"dgl.load_graphs {dgl.__version__}", theirs, paths) + f", ratio {theirs / own:.1f}")

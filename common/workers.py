@@ -203,6 +203,7 @@ def run_stage(main: typing.Callable[[], None]) -> None:
             for process in multiprocessing.active_children():  # wherever the error arose, no worker holds up the end
                 process.kill()
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that the impatient could stop
         sys.stderr.write("\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n")
         sys.exit(130)
     except (ValueError, OSError, RuntimeError) as error:

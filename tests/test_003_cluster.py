@@ -12,10 +12,11 @@ from rdkit import Chem
 from rdkit.Chem import AllChem, rdMolAlign
 from rdkit.ML.Cluster import Butina
 
-from common.dataset import Entry, ShardWriter, finish_dataset, open_dataset, read_entries, read_provenance
+from common.dataset import Entry, open_dataset, read_entries, read_provenance
 from common.filtering import KnownMolecules, examine_source, select_superposed_atoms
 from common.molecule import from_mapped_smiles, to_mapped_smiles
 from common.tensors import ParameterizedMolecules, TensorForceField, TensorTopology, save_parameters
+from tests.helpers import write_dataset
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "003-cluster-and-filter.py"
 RMSD_THRESHOLD = 0.25  # [Angstrom] as in the stage
@@ -44,15 +45,6 @@ def make_entry(smiles: str, n_confs: int, seed: int = 0, name: str = "") -> Entr
         energy_offset=-1234.5,
         entry=name,
     )
-
-
-def write_dataset(folder: pathlib.Path, entries: list[Entry]) -> None:
-    work = folder.with_name(f".{folder.name}")
-    work.mkdir(parents=True)
-    with ShardWriter(work / "shard") as shard:
-        for entry in entries:
-            shard.write(entry)
-    finish_dataset(work, [work / "shard"], folder, {"stage": "test"})
 
 
 def make_topology(smiles: str) -> TensorTopology:

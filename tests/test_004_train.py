@@ -206,36 +206,6 @@ def test_priors_chosen_by_validation(finished, inputs):
     assert summary["loss_final"] >= summary["loss_optimum"]
 
 
-def test_resuming_gives_the_same_trajectory(finished, inputs, tmp_path):
-    """A run that was killed after its first checkpoint ends where the undisturbed one does."""
-    (tmp_path / "statistics").symlink_to(finished / "statistics")
-    undisturbed = run(inputs, tmp_path / "a", "--n-epochs", "150", "--statistics", str(tmp_path / "statistics"))
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    command = make_command(inputs, tmp_path / "b", "--n-epochs", "150", "--statistics", str(tmp_path / "statistics"))
-    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 120.0
-    while time.monotonic() < deadline and not list((tmp_path / "b").glob("runs/*/checkpoints/last.pt")):
-        time.sleep(0.01)
-    process.kill()
-    process.communicate()
-    folder = find_run(tmp_path / "b")
-    if (folder / "summary.json").exists():
-        (folder / "summary.json").unlink()  # it was quicker than the kill; going on must do no harm either
-    resumed = subprocess.run(
-        [sys.executable, *command, "--resume", str(folder)], capture_output=True, text=True, check=False, timeout=300
-    )
-    assert resumed.returncode == 0, resumed.stderr
-    assert "going on after epoch 100" in resumed.stdout
-    tables = [
-        {
-            p.type: p.parameters
-            for p in load_parameters(find_run(tmp_path / name) / "force-field.pt").force_field.potentials
-        }
-        for name in ("a", "b")
-    ]
-    assert all(torch.equal(tables[0][type_], tables[1][type_]) for type_ in tables[0])
-
-
 @pytest.mark.parametrize("options", [("--learning-rate", "0.5"), ("--method", "exact")])
 def test_resuming_with_other_settings_is_refused_and_leaves_the_run_as_it_is(finished, inputs, options):
     first = min((finished / "runs").iterdir())

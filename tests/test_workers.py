@@ -129,6 +129,25 @@ def test_ctrl_c_stops_all_workers(tmp_path):
     assert not any(map(is_running, workers))
 
 
+IMPATIENT = """
+import atexit, signal
+from common.workers import run_stage
+
+def main():
+    atexit.register(signal.raise_signal, signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+
+run_stage(main)
+"""
+
+
+def test_a_second_ctrl_c_adds_no_noise():
+    root = pathlib.Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", IMPATIENT], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 130
+    assert done.stderr == "\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n"
+
+
 def test_workers_end_with_a_parent_that_was_killed(tmp_path):
     process, workers = start_stage(tmp_path)
     process.kill()
