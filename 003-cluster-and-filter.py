@@ -12,8 +12,8 @@ An optimisation trajectory visits the neighbourhood of its minimum many times ov
 RMSD of their heavy atoms (Butina's algorithm), and one of each cluster, the centre, is kept. Every entry keeps at
 least one conformer; an entry with a single one says nothing about energies, but its forces still count.
 
-About half a minute for the 898,000 conformers of the four sources, most of it reading and writing (225,000 conformers,
-75,000 of them clustered, took 5 s on one core). An interrupted run goes on where it stopped.
+About a minute for the 898,000 conformers of the four sources on two cores, most of it reading and writing. An
+interrupted run goes on where it stopped.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import functools
 import pathlib
 import time
 
-from common.console import suggest_command
+from common.console import format_left_out, suggest_command
 from common.dataset import list_sources
 from common.filtering import (
     VERSION,
@@ -101,8 +101,8 @@ def print_account(source: str, contents: SourceContents, shards: Shards) -> None
     n_alike = counts["conformers_read"] - counts["conformers_kept"]
     print(
         f"{source}: {before['entries']} -> {len(contents.rows)} entries, {before['molecules']} -> "
-        f"{contents.n_molecules} molecules, {before['conformers']} -> {counts['conformers_kept']} conformers; "
-        f"left out: {n_without} without parameters, {n_alike} like another conformer"
+        f"{contents.n_molecules} molecules, {before['conformers']} -> {counts['conformers_kept']} conformers"
+        + format_left_out({"without parameters": n_without, "like another conformer": n_alike})
     )
     if counts["single_conformer_entries"]:
         print(f"  {counts['single_conformer_entries']} entries have a single conformer: only their forces count")

@@ -23,6 +23,12 @@ def suggest_command(script: str, options: typing.Mapping[str, tuple[pathlib.Path
     return " ".join(["next: python", script, *needed])
 
 
+def format_left_out(counts: typing.Mapping[str, int]) -> str:
+    """The end of a line that counts what was kept, e.g. "; left out: 3 seen before"; nothing where nothing was."""
+    parts = [f"{count} {what}" for what, count in counts.items() if count]
+    return f"; left out: {', '.join(parts)}" if parts else ""
+
+
 def print_results(summary: dict[str, typing.Any]) -> None:
     """Prints what a reader wants to know first.
 

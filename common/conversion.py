@@ -8,6 +8,7 @@ import re
 import typing
 
 from common.archive import EntryLocation
+from common.console import format_left_out
 from common.dataset import Entry, ShardWriter
 from common.espaloma import CheckedEntry, EntryError, read_checked_entry
 from common.shards import Shards, drop_rows
@@ -157,10 +158,14 @@ def format_account(source: str, account: Account, archive: pathlib.Path, n_named
         archive: where the entries lie.
         n_named: how many entries are named for each reason.
     """
+    left_out = {
+        "entries that cannot be used": len(account.failed),
+        "seen before": len(account.duplicates),
+        "conformers": account.n_confs_dropped,
+    }
     lines = [
         f"{source}: {account.n_entries} of {account.n_found} entries, {len(account.smiles)} molecules, "
-        f"{account.n_confs} conformers; left out: {len(account.failed)} entries that cannot be used, "
-        f"{len(account.duplicates)} seen before, {account.n_confs_dropped} conformers"
+        f"{account.n_confs} conformers{format_left_out(left_out)}"
     ]
     groups = _group_by_reason(account.failed)
     for group in groups[:MAX_REASONS]:

@@ -225,7 +225,8 @@ def plot_bars(
         for position, interval in zip(x, intervals[name], strict=True):
             if interval is not None:
                 axes.plot([position] * 2, interval, color="#000000", linewidth=1.2)
-    axes.set_xticks(places, categories, rotation=25 if max(map(len, categories)) > 9 else 0)
+    slant = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if max(map(len, categories)) > 9 else {}
+    axes.set_xticks(places, categories, **slant)
     axes.set(ylabel=y_label, title=title)
     axes.grid(visible=False, axis="x")
     figure.legend(loc="outside upper left", ncols=math.ceil(len(values) / n_lines))

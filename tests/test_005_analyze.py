@@ -108,31 +108,31 @@ def test_console_and_files(finished, analysis):
     assert sum(name.startswith("molecule-") for name in figures) == 12
 
 
-def test_metrics_equal_the_offxml_file_on_the_data(project, analysis):
-    """The fitted file is read anew, applied to the molecules, and every conformer computed in plain loops."""
-    metrics = read_metrics(analysis)
-    run = read_run(project / "runs")
-    molecules = parameterize(read_force_field(run.folder / "force-field.offxml"), list(run.splits), 1)
-    sums = {split: numpy.zeros(6) for split in ("train", "validation", "test")}
+@pytest.mark.parametrize("candidate", ["initial", "fitted", "optimum"])
+def test_metrics_equal_the_offxml_file_on_the_data(project, analysis, candidate):
+    """The force field file is read anew, applied to the molecules, and every conformer computed in plain loops."""
+    metrics, run = read_metrics(analysis), read_run(project / "runs")
+    files = {"initial": STARTER, "fitted": run.folder / "force-field.offxml", "optimum": run.folder / "optimum.offxml"}
+    molecules = parameterize(read_force_field(files[candidate]), list(run.splits), 1)
+    errors: dict[tuple[str, str], list[tuple[numpy.ndarray, numpy.ndarray]]] = {}
     for source in list_sources(project / "data"):
         for entry in read_entries(open_dataset(project / "data" / source)):
-            coords = torch.tensor(entry.coords)
-            topology = molecules.topologies[entry.smiles]
+            topology, coords = molecules.topologies[entry.smiles], torch.tensor(entry.coords)
             energy = compute_energy(topology, molecules.force_field, coords).numpy()
             forces = compute_forces(topology, molecules.force_field, coords).numpy()
-            error = energy - energy.mean() - (entry.energy - entry.energy.mean())
-            squares = ((forces - entry.forces) ** 2).sum()
-            sums[run.splits[entry.smiles]] += [
-                *((error**2).sum(), entry.n_confs, squares, forces.size),
-                *((error**2).mean(), squares / forces.size),
-            ]
-    for split, (energy, n_confs, forces, n_components, loss_energy, loss_forces) in sums.items():
-        group = find_group(metrics, split)
-        fitted = group["candidates"]["fitted"]
-        assert fitted["energy_rmse"] == pytest.approx((energy / n_confs) ** 0.5, rel=ROUNDING)
-        assert fitted["force_rmse"] == pytest.approx((forces / n_components) ** 0.5, rel=ROUNDING)
-        assert fitted["loss_energy"] == pytest.approx(loss_energy / group["n_entries"], rel=ROUNDING)
-        assert fitted["loss_forces"] == pytest.approx(loss_forces / group["n_entries"], rel=ROUNDING)
+            pair = (energy - energy.mean() - (entry.energy - entry.energy.mean()), forces - entry.forces)
+            for split in (run.splits[entry.smiles], "all"):
+                for name in (source, "all"):
+                    errors.setdefault((split, name), []).append(pair)
+    assert set(errors) == {(group["split"], group["source"]) for group in metrics["groups"]}
+    for (split, source), pairs in errors.items():
+        found = find_group(metrics, split, source)["candidates"][candidate]
+        for i, (short, long) in enumerate((("energy", "energy"), ("force", "forces"))):
+            pooled = numpy.concatenate([pair[i].ravel() for pair in pairs])
+            by_entry = numpy.mean([numpy.mean(pair[i] ** 2) for pair in pairs])
+            assert found[f"{short}_rmse"] == pytest.approx(numpy.sqrt(numpy.mean(pooled**2)), rel=ROUNDING)
+            assert found[f"{short}_mae"] == pytest.approx(numpy.mean(numpy.abs(pooled)), rel=ROUNDING)
+            assert found[f"loss_{long}"] == pytest.approx(by_entry, rel=ROUNDING)
 
 
 def test_metrics_equal_what_the_fit_read_off_its_statistics(project, analysis):

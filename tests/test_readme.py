@@ -1,5 +1,6 @@
 """The snippets of the README do what it says; its commands exist."""
 
+import fnmatch
 import pathlib
 import re
 import shutil
@@ -55,6 +56,20 @@ def test_commands_name_scripts_and_options_that_exist(script):
                 assert option in result.stdout
 
 
+def test_every_hyperparameter_is_explained():
+    constants = re.findall(r"^([A-Z_]+)(?::[^=]+)? = ", (ROOT / "004-train.py").read_text(), flags=re.MULTILINE)
+    assert "LEARNING_RATE" in constants
+    explained = set(re.findall(r"`([A-Z_]+)`", README))
+    assert set(constants) - explained == {"DATA", "PARAMETERS_FILE", "OUTPUT"}  # options, shown by --help
+
+
+def test_every_module_has_its_place():
+    """The table of CONTRIBUTING.md names all of them."""
+    names = re.findall(r"`([a-z_]+\*?)`", (ROOT / "CONTRIBUTING.md").read_text())
+    for path in (ROOT / "common").glob("[a-z]*.py"):
+        assert any(fnmatch.fnmatch(path.stem, name) for name in names), path.stem
+
+
 def test_make_targets_exist():
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     for target in re.findall(r"`?make (\w+)", README):
@@ -65,3 +80,15 @@ def test_links_lead_somewhere():
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", prose):
         assert (ROOT / link).exists(), link
+
+
+def test_messages_to_look_up_are_those_that_stages_print():
+    sources = [*ROOT.glob("0*.py"), *(ROOT / "common").glob("*.py")]
+    text = " ".join(re.sub(r'"\n\s*f?"', "", path.read_text()) for path in sources)
+    table = README.partition("## When something goes wrong")[2].partition("## ")[0]
+    messages = re.findall(r"^\| ([^|]+)", table, flags=re.MULTILINE)
+    messages = [message for cell in messages for message in re.findall(r"`([^`]+)`", cell)]
+    assert len(messages) >= 5
+    for message in messages:
+        for part in message.split("..."):
+            assert part.strip(" `") in text, message
