@@ -25,7 +25,7 @@ MAX_CONFORMERS = 2_000
 
 FOCUS_ORDER = ("test", "validation", "train")
 
-_FILES = ("data", "parameters_file", "prior_centre")
+_INPUTS = ("data", "parameters_file")
 
 _UNSET = ("None", "{}", "[]")
 
@@ -66,12 +66,14 @@ def log_results(
 def list_hyperparameters(settings: typing.Mapping[str, typing.Any]) -> dict[str, bool | int | float | str]:
     """One plain value for each setting that is set; what is trained is one for each type.
 
-    The tab has a column for each value and shows the first five by name: paths come later.
+    The tab has a column for each and shows the first five by name. So what determines the statistics of the fit (the
+    settings of the pass, and the paths of data and parameters) goes by "statistics/...", behind method and priors.
     """
-    flat = flatten_settings({name: value for name, value in settings.items() if name not in ("parameters", *_FILES)})
-    files = {f"files/{name}": str(settings[name]) for name in _FILES if settings.get(name)}
+    others = {name: value for name, value in settings.items() if name not in ("parameters", "pass", *_INPUTS)}
+    statistics = settings["pass"] | {name: settings[name] for name in _INPUTS}
+    flat = flatten_settings(others | {"statistics": statistics})
     trained = {f"trained/{type_}": describe_columns(columns) for type_, columns in settings["parameters"].items()}
-    return {name: value for name, value in flat.items() if value not in _UNSET} | files | trained
+    return {name: value for name, value in flat.items() if value not in _UNSET} | trained
 
 
 def format_errors(losses: typing.Mapping[str, typing.Mapping[str, typing.Mapping[str, float]]]) -> str:

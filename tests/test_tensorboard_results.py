@@ -58,7 +58,14 @@ def runs(tmp_path_factory, parity_molecules, parity_energies):
         "fitted": type(parity_molecules)(fitted, parity_molecules.topologies, {}, parity_molecules.provenance),
     }
     for name, rate in (("first", 0.01), ("second", 0.1)):
-        settings = {"learning_rate": rate, "source_weights": {}, "pass": {"split_seed": 0}, "parameters": COLUMNS}
+        settings = {
+            "learning_rate": rate,
+            "source_weights": {},
+            "pass": {"split_seed": 0},
+            "parameters": COLUMNS,
+            "data": "data",
+            "parameters_file": "starter.pt",
+        }
         run, losses = folder / "runs" / name, make_losses(rate)
         log_curves(run, losses)
         log_results(run, settings, splits, losses, folder / "data", candidates, PassSettings(), LAST_EPOCH)
@@ -107,7 +114,11 @@ def test_hyperparameters_against_results(server):
     ask(f"{server}/scalars/tags")
     found = ask(f"{server}/hparams/experiment", {"experimentName": ""})
     names = {info["name"] for info in found["hparamInfos"]}
-    assert names == {"learning_rate", "pass/split_seed", "trained/Bonds"}
+    assert names == {
+        "learning_rate",
+        "trained/Bonds",
+        *(f"statistics/{name}" for name in ("split_seed", "data", "parameters_file")),
+    }
     metrics = {info["name"]["tag"] for info in found["metricInfos"]}
     assert {"loss/test", "rmse_forces/validation"} <= metrics
     asked = {
@@ -157,14 +168,16 @@ def test_hyperparameters_are_one_value_for_each_setting_that_is_set():
         "exclude": {},
         "prior_centre": None,
         "data": "outputs/data",
+        "parameters_file": "outputs/starter.pt",
         "parameters": COLUMNS,
         "pass": {"energy_ceiling": None, "keep_exercised": False},
     }
     assert list_hyperparameters(settings) == {
         "method": "adam",
         "include/Bonds": "['[#6:1]']",
-        "pass/keep_exercised": False,
-        "files/data": "outputs/data",
+        "statistics/keep_exercised": False,
+        "statistics/data": "outputs/data",
+        "statistics/parameters_file": "outputs/starter.pt",
         "trained/Bonds": "k ≥ 0, scale 0.01, prior 100",
     }
 
