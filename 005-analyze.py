@@ -1,6 +1,6 @@
 r"""Analyze: how good is the fitted force field, what changed, and where does it fail.
 
-Reads   outputs/runs/<timestamp>/            what 004-train.py wrote, and the data and parameters that it used
+Reads   outputs/runs/<run>/                  what 004-train.py wrote, and the data and parameters that it used
 Writes  outputs/analysis/<timestamp>/        report.html (read this), metrics.json, figures/, tables/
 
     python 005-analyze.py                                        the latest finished run
