@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -229,10 +230,15 @@ def small_disk(tmp_path) -> typing.Iterator[pathlib.Path]:
 
 @pytest.fixture
 def read_only(tmp_path) -> typing.Iterator[pathlib.Path]:
+    """A folder that nobody may write to: by its permissions, or, as these do not bind root, by its file system."""
     path = tmp_path / "read-only"
-    mount("-t", "tmpfs", "-o", "ro", "tmpfs", path=path)
+    path.mkdir(mode=0o555)
+    is_root = os.access(path, os.W_OK)
+    if is_root:
+        mount("-t", "tmpfs", "-o", "ro", "tmpfs", path=path)
     yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
+    if is_root:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def list_visible(folder: pathlib.Path) -> list[str]:
@@ -287,7 +293,7 @@ def write_shard(smiles: list[str], path: pathlib.Path) -> dict[str, int]:
 def test_a_read_only_output_is_named(name, finished, read_only):
     error = get_error(run(name, finished, read_only))
     assert str(read_only) in error
-    assert "Read-only file system; see to the permissions there, or name another place" in error
+    assert re.search("(Read-only file system|Permission denied); see to the permissions there, or name another", error)
 
 
 def test_what_a_stage_reads_may_be_read_only(finished, tmp_path):
