@@ -104,11 +104,12 @@ def _find_eigenvalue(
         bound: an upper bound of lambda: half the sum of squared coordinates of both conformers.
     """
     eigenvalue = numpy.sqrt(f + 2.0 * numpy.sqrt(c + 2.0 * numpy.maximum(d, 0.0) * bound))
-    d8, constant = 8.0 * d, f * f - 4.0 * c
+    c4, d8 = 4.0 * c, 8.0 * d
     for _ in range(N_NEWTON_STEPS):
         square = eigenvalue * eigenvalue
-        slope = 4.0 * eigenvalue * (square - f) - d8
-        step = ((square - 2.0 * f) * square - d8 * eigenvalue + constant) / slope
+        gap = square - f
+        slope = 4.0 * eigenvalue * gap - d8
+        step = (gap * gap - d8 * eigenvalue - c4) / slope
         eigenvalue = eigenvalue - step
     # Twice what is missing, to be safe; and what rounding the terms of P, none larger than lambda^4, may have moved.
     missing = (12.0 * square - 4.0 * f) / slope * step * step
