@@ -27,7 +27,8 @@ from common.progress import make_bar
 from common.shards import compute_fingerprint
 from common.splits import SPLITS
 from common.statistics import GroupStatistics, Statistics, load_statistics, load_tensors, save_statistics
-from common.tensors import ParameterizedMolecules, load_parameters, write_tensors
+from common.tensor_files import write_tensors
+from common.tensors import ParameterizedMolecules, load_parameters
 from common.workers import count_available_cpus, measure_peak_memory
 
 FORMAT = 5

@@ -18,7 +18,8 @@ from common.losses import Objective
 from common.offxml_write import write_offxml
 from common.splits import SPLITS
 from common.statistics import Statistics, load_tensors
-from common.tensors import ParameterizedMolecules, TensorForceField, save_parameters, write_tensors
+from common.tensor_files import write_tensors
+from common.tensors import ParameterizedMolecules, TensorForceField, save_parameters
 
 PACKAGES = ("torch", "numpy", "scipy", "rdkit", "datasets", "pyarrow", "openff-nagl-models", "clarabel")
 """Distributions whose versions a run records."""

@@ -7,7 +7,6 @@ is in common/accumulation.py, the loss that is read off them in common/losses.py
 import dataclasses
 import os
 import pathlib
-import pickle
 import typing
 
 import torch
@@ -15,7 +14,8 @@ import torch
 from common.dataset import compute_content_hash
 from common.files import replace_atomically
 from common.linearization import Linearization
-from common.tensors import TensorForceField, write_tensors
+from common.tensor_files import read_tensors, write_tensors
+from common.tensors import TensorForceField
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +123,6 @@ def _get_checksum_path(path: pathlib.Path) -> pathlib.Path:
 def load_tensors(path: str | os.PathLike) -> dict[str, typing.Any] | None:
     """A file of plain tensors that ``torch.save`` wrote; None where it is missing or damaged."""
     try:
-        return torch.load(path, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+        return read_tensors(path)
+    except (OSError, ValueError):
         return None

@@ -12,12 +12,12 @@ import hashlib
 import itertools
 import os
 import pathlib
-import pickle
 import typing
 
 import torch
 
 from common.files import replace_atomically
+from common.tensor_files import RefusedError, read_tensors, write_tensors
 
 FORMAT = 1
 """Version of the ``.pt`` layout that this code writes and reads."""
@@ -269,12 +269,6 @@ def save_parameters(path: str | os.PathLike, molecules: ParameterizedMolecules) 
         write_tensors(plain, beside)
 
 
-def write_tensors(plain: typing.Any, path: str | os.PathLike) -> None:
-    """``torch.save`` through a file of Python's own, which says when the disk is full; torch's does not."""
-    with open(path, "wb") as file:
-        torch.save(plain, file)
-
-
 @_pause_garbage_collection()
 def load_parameters(path: str | os.PathLike) -> ParameterizedMolecules:
     """Reads a ``.pt`` file that :func:`save_parameters` wrote.
@@ -287,14 +281,13 @@ def load_parameters(path: str | os.PathLike) -> ParameterizedMolecules:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; run 002-parameterize.py, or say where its output is")
     try:
-        # mapped into memory, so that processes share what they read, and what is not looked at takes none
-        plain = torch.load(path, weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
+        plain = read_tensors(path)
+    except RefusedError as error:
         raise ValueError(
             f"{path}: refused, it holds more than plain tensors, text and numbers ({_first_line(error)}); "
             "run 002-parameterize.py to make it anew"
         ) from error
-    except (RuntimeError, EOFError, KeyError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: damaged or no .pt file ({_first_line(error)}); run 002-parameterize.py") from error
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
         found = plain.get("format") if isinstance(plain, dict) else type(plain).__name__
