@@ -12,6 +12,7 @@ from common.changes import write_table
 from common.curves import Curve
 from common.drawing import draw_molecule
 from common.figures import Drawing
+from common.files import name_full_disk
 from common.plots import render_svg
 from common.report import Picture, render_report
 from common.results import Results
@@ -35,7 +36,8 @@ def create_analysis_folder(output: pathlib.Path) -> typing.Iterator[tuple[pathli
     beside = output / f".{path.name}.{os.getpid()}.part"
     beside.mkdir()
     try:
-        yield beside, path
+        with name_full_disk(path):
+            yield beside, path
         beside.rename(path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -32,17 +32,25 @@ def replace_atomically(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]
     _remove_leftovers(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        yield beside
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
+        with name_full_disk(path):
+            yield beside
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+            beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def name_full_disk(path: str | os.PathLike) -> typing.Iterator[None]:
+    """In this block, the error of a full disk is an ``OSError`` that names ``path``, whatever a library made of it."""
+    try:
+        yield
     except (OSError, RuntimeError) as error:
         number = _find_full_disk(error)
         if number is None:
             raise
         raise OSError(number, os.strerror(number), str(path)) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _remove_leftovers(path: pathlib.Path) -> None:

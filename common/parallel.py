@@ -11,7 +11,7 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from common.workers import end_with_parent, give_one_thread, hold_ctrl_c
+from common.workers import describe_error, end_with_parent, give_one_thread, hold_ctrl_c
 
 TIMEOUT = datetime.timedelta(hours=12)
 """How long a rank waits for the others: they may have more to do, or a slower disk."""
@@ -87,7 +87,7 @@ def run_ranks(function: typing.Callable[..., None], args: tuple, n_processes: in
             "processes; run the same command to go on from the finished shards"
         ) from error
     except torch.multiprocessing.ProcessRaisedException as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = str(error).strip().splitlines()[-1].removeprefix("RuntimeError: ")
         raise RuntimeError(f"rank {error.error_index} failed and the others were stopped: {reason}") from error
 
 
@@ -99,5 +99,7 @@ def _start_rank(rank: int, world_size: int, rendezvous: str, function: typing.Ca
     )
     try:
         function(Ranks(rank, world_size), *args)
+    except (ValueError, OSError) as error:  # what is to be done about it goes to the parent as text
+        raise RuntimeError(describe_error(error)) from error
     finally:
         torch.distributed.destroy_process_group()

@@ -23,7 +23,7 @@ import numpy
 import pyarrow
 
 from common.dataset import SCHEMA, finish_dataset
-from common.files import follow_links, recover_folder, replace_atomically, replace_folder
+from common.files import follow_links, name_full_disk, recover_folder, replace_atomically, replace_folder
 from common.workers import run_in_processes
 
 FORMAT = 1
@@ -151,12 +151,13 @@ def publish_datasets(
     work = _get_work_folder(output)
     finished = work / ".finished"
     shutil.rmtree(finished, ignore_errors=True)
-    for shards, provenance in sources:
-        folder = finished / f".{shards.source}"
-        folder.mkdir(parents=True)
-        finish_dataset(folder, _link_files(shards.paths, folder), finished / shards.source, provenance)
-    for name, text in (files or {}).items():
-        (finished / name).write_text(text)
+    with name_full_disk(output):
+        for shards, provenance in sources:
+            folder = finished / f".{shards.source}"
+            folder.mkdir(parents=True)
+            finish_dataset(folder, _link_files(shards.paths, folder), finished / shards.source, provenance)
+        for name, text in (files or {}).items():
+            (finished / name).write_text(text)
     replace_folder(finished, output)
     shutil.rmtree(work)
 

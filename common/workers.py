@@ -207,11 +207,11 @@ def run_stage(main: typing.Callable[[], None]) -> None:
         sys.stderr.write("\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n")
         sys.exit(130)
     except (ValueError, OSError, RuntimeError) as error:
-        sys.stderr.write(f"\nerror: {_describe_error(error)}\n")
+        sys.stderr.write(f"\nerror: {describe_error(error)}\n")
         sys.exit(1)
 
 
-def _describe_error(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """What is wrong and what to do about it, where the system says the first alone."""
     number = getattr(error, "errno", None)
     if number in FULL_DISK:

@@ -47,6 +47,7 @@ SCRIPTS = {
     "002": "002-parameterize.py",
     "003": "003-cluster-and-filter.py",
     "004": "004-train.py",
+    "005": "005-analyze.py",
 }
 
 
@@ -65,6 +66,10 @@ def run(name: str, folder: pathlib.Path, output: pathlib.Path, *options) -> subp
         "004": (
             *("--data", folder / "data-clustered", "--parameters", folder / "starter.pt", "--n-epochs", 10),
             *("--output", output / "runs", "--n-processes", 1),
+        ),
+        "005": (
+            *("--data", folder / "data-clustered", "--parameters", folder / "starter.pt"),
+            *("--output", output / "analysis", "--n-workers", 1),
         ),
     }[name]
     command = [sys.executable, str(ROOT / SCRIPTS[name]), *map(str, (*arguments, *options))]
@@ -255,6 +260,11 @@ def test_a_full_disk_is_named_and_leaves_no_half_artifact(name, finished, small_
     assert list_visible(small_disk) == []
 
 
+def test_a_full_disk_is_named_by_a_rank(finished, small_disk):
+    error = get_error(run("004", finished, small_disk, "--n-processes", 2))
+    assert re.search(rf"rank \d failed .*: {small_disk}/.*: the disk is full; free some space", error)
+
+
 def test_a_disk_that_fills_up_during_training(finished, small_disk, tmp_path):
     error = get_error(run("004", finished, small_disk, "--statistics", tmp_path / "statistics"))
     assert str(small_disk) in error
@@ -300,7 +310,7 @@ def test_what_a_stage_reads_may_be_read_only(finished, tmp_path):
     folder = tmp_path / "read-only"
     mount("--bind", "-o", "ro", str(finished), path=folder)
     try:
-        for name in ("002", "003", "004"):
+        for name in ("002", "003", "004", "005"):
             done = run(name, folder, tmp_path / "output")
             assert done.returncode == 0, done.stderr
     finally:
