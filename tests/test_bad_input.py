@@ -13,7 +13,6 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 import typing
 
 import numpy
@@ -32,9 +31,8 @@ from common.runs import load_checkpoint
 from common.shards import check_output, make_shards, publish_datasets
 from common.splits import split_molecules
 from tests.helpers import make_entries, write_dataset
+from tests.stages import ROOT, SCRIPTS, STARTER, make_command
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-STARTER = ROOT / "example" / "starter.offxml"
 SAMPLE = ROOT / "tests" / "data" / "heterograph" / "ethanol"
 
 METHANE = "[C:1]([H:2])([H:3])([H:4])[H:5]"
@@ -42,37 +40,10 @@ N_CONFS = 600
 SMALL_DISK = "64k"
 """Less than any stage writes for so many conformers."""
 
-SCRIPTS = {
-    "001": "001-convert-espaloma-data.py",
-    "002": "002-parameterize.py",
-    "003": "003-cluster-and-filter.py",
-    "004": "004-train.py",
-    "005": "005-analyze.py",
-}
-
 
 def run(name: str, folder: pathlib.Path, output: pathlib.Path, *options) -> subprocess.CompletedProcess:
     """Runs a stage that reads from ``folder`` and writes into ``output``."""
-    arguments = {
-        "001": ("--input", folder / "8150601", "--output", output / "data-raw", "--n-workers", 1),
-        "002": (
-            *("--input", folder / "data-raw", "--output", output / "starter.pt", "--n-workers", 1),
-            *("--force-field", STARTER),
-        ),
-        "003": (
-            *("--input", folder / "data-raw", "--output", output / "data-clustered", "--n-workers", 1),
-            *("--parameters", folder / "starter.pt"),
-        ),
-        "004": (
-            *("--data", folder / "data-clustered", "--parameters", folder / "starter.pt", "--n-epochs", 10),
-            *("--output", output / "runs", "--n-processes", 1),
-        ),
-        "005": (
-            *("--data", folder / "data-clustered", "--parameters", folder / "starter.pt"),
-            *("--output", output / "analysis", "--n-workers", 1),
-        ),
-    }[name]
-    command = [sys.executable, str(ROOT / SCRIPTS[name]), *map(str, (*arguments, *options))]
+    command = [*make_command(name, folder, output, n_workers=1, n_epochs=10), *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 

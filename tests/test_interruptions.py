@@ -13,7 +13,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import typing
 
@@ -22,12 +21,12 @@ import torch
 
 from benchmarks.make_archive import make_archive
 from tests.helpers import make_entries, write_dataset
-
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests.stages import ARTIFACTS, make_command
 
 N_CONFS = 2500  # enough for two shards of the largest source in stage 001, so that there are workers
 N_EPOCHS = 1500
 N_WORKERS = 2
+N_KILLS = {"001": 4, "002": 2, "003": 3, "004": 2}  # and twice while it trains
 EARLIEST = 0.3
 """Of the time that a stage takes: before, Python and its libraries are loading, and there is nothing to disturb."""
 
@@ -38,56 +37,9 @@ END_SECONDS = 20.0
 """After Ctrl-C a stage has ended in well under a second; on a machine that does other things it may take longer."""
 
 
-class Stage(typing.NamedTuple):
-    """A stage as it is run here: where it writes below the folder, how often it is killed, its command line."""
-
-    script: str
-    artifact: str
-    n_kills: int
-    arguments: typing.Callable[[pathlib.Path], tuple]
-
-
-STAGES = {
-    "001": Stage(
-        "001-convert-espaloma-data.py",
-        "data-raw",
-        4,
-        lambda folder: ("--input", folder / "8150601", "--output", folder / "data-raw", "--n-workers", N_WORKERS),
-    ),
-    "002": Stage(
-        "002-parameterize.py",
-        "starter.pt",
-        2,
-        lambda folder: (
-            *("--input", folder / "data-raw", "--output", folder / "starter.pt", "--n-workers", N_WORKERS),
-            *("--force-field", ROOT / "example" / "starter.offxml"),
-        ),
-    ),
-    "003": Stage(
-        "003-cluster-and-filter.py",
-        "data-clustered",
-        3,
-        lambda folder: (
-            *("--input", folder / "data-raw", "--output", folder / "data-clustered", "--n-workers", N_WORKERS),
-            *("--parameters", folder / "starter.pt"),
-        ),
-    ),
-    "004": Stage(
-        "004-train.py",
-        "runs",
-        2,
-        lambda folder: (
-            *("--data", folder / "data-clustered", "--parameters", folder / "starter.pt"),
-            *("--output", folder / "runs", "--n-epochs", N_EPOCHS, "--n-processes", N_WORKERS),
-        ),
-    ),
-}
-
-
 def start(name: str, folder: pathlib.Path, *options) -> subprocess.Popen:
     """Starts a stage in a process group of its own."""
-    stage = STAGES[name]
-    command = [sys.executable, str(ROOT / stage.script), *map(str, (*stage.arguments(folder), *options))]
+    command = [*make_command(name, folder, folder, N_WORKERS, N_EPOCHS), *map(str, options)]
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -125,7 +77,7 @@ def finished(tmp_path_factory) -> Finished:
     folder = tmp_path_factory.mktemp("undisturbed")
     make_archive(N_CONFS, folder / "8150601", 0.0, seed=0, n_workers=1)
     seconds = {}
-    for name in STAGES:
+    for name in N_KILLS:
         begin = time.monotonic()
         finish(start(name, folder))
         seconds[name] = time.monotonic() - begin
@@ -137,9 +89,8 @@ def prepare(finished, tmp_path) -> typing.Callable[[str], pathlib.Path]:
     """Makes a folder with everything that a stage reads."""
 
     def copy_inputs(name: str) -> pathlib.Path:
-        wanted = {"001": ["8150601"], "002": ["data-raw"], "003": ["data-raw"], "004": ["data-clustered"]}[name]
-        for folder in wanted:
-            shutil.copytree(finished.folder / folder, tmp_path / folder)
+        wanted = {"001": "8150601", "002": "data-raw", "003": "data-raw"}.get(name, "data-clustered")
+        shutil.copytree(finished.folder / wanted, tmp_path / wanted)
         if name in ("003", "004"):
             shutil.copy(finished.folder / "starter.pt", tmp_path)
         return tmp_path
@@ -181,16 +132,16 @@ def list_visible(folder: pathlib.Path) -> set[str]:
 
 @pytest.mark.parametrize("name", ["001", "002", "003"])
 def test_a_stage_killed_again_and_again(name, finished, prepare, parity_energies):
-    folder, stage = prepare(name), STAGES[name]
-    artifact = folder / stage.artifact
+    folder = prepare(name)
+    artifact = folder / ARTIFACTS[name]
     if name == "002":
         artifact.write_bytes(b"earlier")
     else:
         write_dataset(artifact / "earlier", make_entries(parity_energies[:1], 2))
-    allowed = [read_artifact(artifact), read_artifact(finished.folder / stage.artifact)]
+    allowed = [read_artifact(artifact), read_artifact(finished.folder / ARTIFACTS[name])]
     visible = list_visible(folder)
     moments = random.Random(name)
-    for _ in range(stage.n_kills):
+    for _ in range(N_KILLS[name]):
         process = start(name, folder)
         time.sleep(finished.seconds[name] * moments.uniform(EARLIEST, 1.0))
         kill(process)
@@ -239,7 +190,7 @@ def test_the_pass_of_004_killed_again_and_again(finished, prepare):
         (folder / "runs" / "earlier" / name).touch()
     earlier = read_folder(folder / "runs" / "earlier")
     moments = random.Random("004")
-    for _ in range(STAGES["004"].n_kills):
+    for _ in range(N_KILLS["004"]):
         process = start("004", folder)
         time.sleep(finished.seconds["004"] * moments.uniform(EARLIEST, 1.0))
         kill(process)
@@ -299,7 +250,7 @@ def list_running(group: int) -> list[str]:
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", N_KILLS)
 def test_ctrl_c_stops_a_stage_and_all_its_workers_at_once(name, prepare):
     """As a terminal sends it: to all processes at the same time."""
     folder = prepare(name)
@@ -314,4 +265,4 @@ def test_ctrl_c_stops_a_stage_and_all_its_workers_at_once(name, prepare):
     while running := list_running(process.pid):
         assert time.monotonic() < deadline, running
         time.sleep(0.02)
-    assert not (folder / STAGES[name].artifact).exists()
+    assert not (folder / ARTIFACTS[name]).exists()
