@@ -23,6 +23,8 @@ DTYPES = {
 }
 """Types of numbers by the name under which ``torch.save`` stores them."""
 
+BLOCK_BYTES = 1 << 20
+
 
 class RefusedError(ValueError):
     """A file holds more than plain values and tensors."""
@@ -48,7 +50,7 @@ def read_tensors(path: str | os.PathLike) -> typing.Any:
             if archive.read(members["byteorder"]).decode() != sys.byteorder:
                 raise ValueError("written on a machine with another order of bytes")
             with archive.open(members["data.pkl"]) as file:
-                return _TensorUnpickler(file, lambda key: archive.read(members[f"data/{key}"])).load()
+                return _TensorUnpickler(file, lambda key: _read_member(archive, members[f"data/{key}"])).load()
     except (
         zipfile.BadZipFile,
         AttributeError,
@@ -65,10 +67,19 @@ def read_tensors(path: str | os.PathLike) -> typing.Any:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
+def _read_member(archive: zipfile.ZipFile, name: str) -> bytearray:
+    """The contents of a member, which may be large: they are in memory once, not twice."""
+    content = bytearray(archive.getinfo(name).file_size)
+    with archive.open(name) as file:
+        for start in range(0, len(content), BLOCK_BYTES):
+            content[start : start + BLOCK_BYTES] = file.read(BLOCK_BYTES)
+    return content
+
+
 class _TensorUnpickler(pickle.Unpickler):
     """Resolves the names of ``torch.save``'s tensors and storages alone."""
 
-    def __init__(self, file: typing.IO[bytes], read_storage: typing.Callable[[str], bytes]):
+    def __init__(self, file: typing.IO[bytes], read_storage: typing.Callable[[str], bytearray]):
         super().__init__(file)
         self._read_storage = read_storage
         self._storages: dict[str, torch.Tensor] = {}
@@ -85,7 +96,7 @@ class _TensorUnpickler(pickle.Unpickler):
     def persistent_load(self, pid: tuple[str, str, str, str, int]) -> torch.Tensor:
         _, type_name, key, _, n_numbers = pid
         if key not in self._storages:
-            content = bytearray(self._read_storage(key))
+            content = self._read_storage(key)
             empty = torch.empty(0, dtype=DTYPES[type_name])
             self._storages[key] = torch.frombuffer(content, dtype=empty.dtype) if content else empty
             if len(self._storages[key]) != n_numbers:
