@@ -31,7 +31,7 @@ example: .venv/installed
 	$(BIN)/python 005-analyze.py $(EXAMPLE)/runs --output $(EXAMPLE)/analysis
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

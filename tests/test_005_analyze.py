@@ -286,8 +286,12 @@ def test_a_force_field_on_data_without_a_run(project, analysis, tmp_path, monkey
     metrics = read_metrics(folder)
     assert metrics["candidates"] == ["starter"]
     assert {group["split"] for group in metrics["groups"]} == {"all"}
-    found, expected = find_group(metrics, "all"), find_group(read_metrics(analysis), "all")
-    assert found["candidates"]["starter"] == expected["candidates"]["initial"]
+    found = find_group(metrics, "all")["candidates"]["starter"]
+    expected = find_group(read_metrics(analysis), "all")["candidates"]["initial"]
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        # the resampling of one force field and of three differ in the last bit
+        assert found[name] == pytest.approx(value, rel=ROUNDING), name
     assert metrics["verdict"] in (folder / "report.html").read_text()
 
 
