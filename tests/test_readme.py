@@ -33,6 +33,8 @@ def test_openmm_snippet(tmp_path, monkeypatch):
     assert names["system"].getNumParticles() == 9
 
 
+# the stack has warnings of its own, of which there are many
+@pytest.mark.filterwarnings("ignore::Warning")
 def test_toolkit_snippet(tmp_path, monkeypatch):
     pytest.importorskip("openff.toolkit", reason="the OpenFF toolkit is not installed")
     monkeypatch.chdir(tmp_path)
