@@ -12,7 +12,7 @@ from common.changes import write_table
 from common.curves import Curve
 from common.drawing import draw_molecule
 from common.figures import Drawing
-from common.files import name_full_disk
+from common.files import name_full_disk, remove_leftovers
 from common.plots import render_svg
 from common.report import Picture, render_report
 from common.results import Results
@@ -30,6 +30,7 @@ def create_analysis_folder(output: pathlib.Path) -> typing.Iterator[tuple[pathli
         output: the folder of analyses.
     """
     output.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(output)
     stamp = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
     names = (stamp, *(f"{stamp}-{i}" for i in range(2, 100)))
     path = next(output / name for name in names if not (output / name).exists())

@@ -29,7 +29,7 @@ def replace_atomically(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
+    remove_leftovers(path.parent, path.name)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with name_full_disk(path):
@@ -53,10 +53,20 @@ def name_full_disk(path: str | os.PathLike) -> typing.Iterator[None]:
         raise OSError(number, os.strerror(number), str(path)) from error
 
 
-def _remove_leftovers(path: pathlib.Path) -> None:
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+def remove_leftovers(folder: pathlib.Path, name: str | None = None) -> None:
+    """Removes the files and folders ``.<name>.<process>.part`` of processes that were killed over them.
+
+    Args:
+        folder: where they lie.
+        name: what they were to become; None for any.
+    """
+    for part in folder.glob(f".{'*' if name is None else glob.escape(name)}.*.part"):
         pid = part.suffixes[-2].removeprefix(".")
-        if pid.isdecimal() and not _is_running(int(pid)):
+        if not pid.isdecimal() or _is_running(int(pid)):
+            continue
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
             part.unlink(missing_ok=True)
 
 

@@ -254,4 +254,4 @@ def describe_parameter_errors(
         others = record["force_rmse_others"]
         record["force_ratio"] = record["force_rmse"] / others if others else None
         records.append(record)
-    return sorted(records, key=lambda record: -(record["force_ratio"] or 0.0))
+    return sorted(records, key=lambda record: (-(record["force_ratio"] or 0.0), record["type"], record["smirks"]))

@@ -7,6 +7,7 @@ undisturbed run took on this machine.
 
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -26,12 +27,15 @@ from tests.stages import ARTIFACTS, make_command
 N_CONFS = 2500  # enough for two shards of the largest source in stage 001, so that there are workers
 N_EPOCHS = 1500
 N_WORKERS = 2
-N_KILLS = {"001": 4, "002": 2, "003": 3, "004": 2}  # and twice while it trains
+STAGES = ("001", "002", "003", "004", "005")
+N_KILLS = 10
+N_KILLS_IN_TRAINING = 2  # besides
 EARLIEST = 0.3
 """Of the time that a stage takes: before, Python and its libraries are loading, and there is nothing to disturb."""
 
 N_WORKING = 2
-"""Children of a stage at work: a worker, and the process by which multiprocessing keeps count of its resources."""
+"""Children of a stage at work: a worker, and the process by which multiprocessing keeps count of its resources. Of so
+few conformers 005 evaluates all by itself; it is at work once there is a hidden folder."""
 
 END_SECONDS = 20.0
 """After Ctrl-C a stage has ended in well under a second; on a machine that does other things it may take longer."""
@@ -77,7 +81,7 @@ def finished(tmp_path_factory) -> Finished:
     folder = tmp_path_factory.mktemp("undisturbed")
     make_archive(N_CONFS, folder / "8150601", 0.0, seed=0, n_workers=1)
     seconds = {}
-    for name in N_KILLS:
+    for name in STAGES:
         begin = time.monotonic()
         finish(start(name, folder))
         seconds[name] = time.monotonic() - begin
@@ -91,7 +95,7 @@ def prepare(finished, tmp_path) -> typing.Callable[[str], pathlib.Path]:
     def copy_inputs(name: str) -> pathlib.Path:
         wanted = {"001": "8150601", "002": "data-raw", "003": "data-raw"}.get(name, "data-clustered")
         shutil.copytree(finished.folder / wanted, tmp_path / wanted)
-        if name in ("003", "004"):
+        if name in ("003", "004", "005"):
             shutil.copy(finished.folder / "starter.pt", tmp_path)
         return tmp_path
 
@@ -127,6 +131,10 @@ def list_visible(folder: pathlib.Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}
 
 
+def list_hidden(folder: pathlib.Path) -> set[str]:
+    return {path.name for path in folder.glob(".*")}
+
+
 # --- killed ----------------------------------------------------------------------------------------------------------
 
 
@@ -141,7 +149,7 @@ def test_a_stage_killed_again_and_again(name, finished, prepare, parity_energies
     allowed = [read_artifact(artifact), read_artifact(finished.folder / ARTIFACTS[name])]
     visible = list_visible(folder)
     moments = random.Random(name)
-    for _ in range(N_KILLS[name]):
+    for _ in range(N_KILLS):
         process = start(name, folder)
         time.sleep(finished.seconds[name] * moments.uniform(EARLIEST, 1.0))
         kill(process)
@@ -190,7 +198,7 @@ def test_the_pass_of_004_killed_again_and_again(finished, prepare):
         (folder / "runs" / "earlier" / name).touch()
     earlier = read_folder(folder / "runs" / "earlier")
     moments = random.Random("004")
-    for _ in range(N_KILLS["004"]):
+    for _ in range(N_KILLS):
         process = start("004", folder)
         time.sleep(finished.seconds["004"] * moments.uniform(EARLIEST, 1.0))
         kill(process)
@@ -202,13 +210,13 @@ def test_the_pass_of_004_killed_again_and_again(finished, prepare):
 
 
 def test_training_goes_on_from_its_last_checkpoint(finished, prepare):
-    """Killed twice on its way, it comes to the same values as in one go, to the last bit."""
+    """Killed on its way, it comes to the same values as in one go, to the last bit."""
     folder = prepare("004")
     shutil.copytree(finished.folder / "statistics", folder / "statistics")
     moments = random.Random("training")
     process = start("004", folder)
     checkpoint = wait_for(lambda: next(folder.glob("runs/*/checkpoints/last.pt"), None), process)
-    for _ in range(2):
+    for _ in range(N_KILLS_IN_TRAINING):
         first = torch.load(checkpoint, weights_only=True)["epoch"]
         time.sleep(moments.uniform(0.0, 0.4))
         kill(process)
@@ -221,6 +229,34 @@ def test_training_goes_on_from_its_last_checkpoint(finished, prepare):
     assert "statistics: reused" in console
     assert len(list_visible(folder / "runs")) == 1
     assert_same_fit(folder, finished)
+
+
+def read_analyses(folder: pathlib.Path) -> list[dict[str, typing.Any]]:
+    """The tables, the pictures and the figures of all analyses there; what names the files read is left out."""
+    analyses = []
+    for name in sorted(list_visible(folder / "analysis") - {"earlier"}):
+        analysis = folder / "analysis" / name
+        assert (analysis / "report.html").read_text().rstrip().endswith("</html>")
+        groups = json.loads((analysis / "metrics.json").read_text())["groups"]
+        analyses.append({**read_folder(analysis / "tables"), **read_folder(analysis / "figures"), "groups": groups})
+    return analyses
+
+
+def test_the_analysis_killed_again_and_again(finished, prepare):
+    folder = prepare("005")
+    [expected] = read_analyses(finished.folder)
+    (folder / "analysis" / "earlier").mkdir(parents=True)
+    (folder / "analysis" / "earlier" / "report.html").write_text("earlier")
+    moments = random.Random("005")
+    for _ in range(N_KILLS):
+        process = start("005", folder)
+        time.sleep(finished.seconds["005"] * moments.uniform(EARLIEST, 1.0))
+        kill(process)
+        assert all(found == expected for found in read_analyses(folder))
+    finish(start("005", folder))
+    assert read_analyses(folder)[-1] == expected
+    assert not list_hidden(folder / "analysis")
+    assert read_folder(folder / "analysis" / "earlier") == {"report.html": b"earlier"}
 
 
 def wait_for(find: typing.Callable[[], typing.Any], process: subprocess.Popen) -> typing.Any:
@@ -250,12 +286,12 @@ def list_running(group: int) -> list[str]:
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").exists(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("name", N_KILLS)
+@pytest.mark.parametrize("name", STAGES)
 def test_ctrl_c_stops_a_stage_and_all_its_workers_at_once(name, prepare):
     """As a terminal sends it: to all processes at the same time."""
     folder = prepare(name)
     process = start(name, folder)
-    wait_for(lambda: count_children(process.pid) >= N_WORKING or None, process)
+    wait_for(lambda: count_children(process.pid) >= N_WORKING or list_hidden(folder / "analysis") or None, process)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=END_SECONDS)
     assert process.returncode == 130
@@ -265,4 +301,5 @@ def test_ctrl_c_stops_a_stage_and_all_its_workers_at_once(name, prepare):
     while running := list_running(process.pid):
         assert time.monotonic() < deadline, running
         time.sleep(0.02)
-    assert not (folder / ARTIFACTS[name]).exists()
+    artifact = folder / ARTIFACTS[name]
+    assert not artifact.exists() or (name == "005" and not any(artifact.iterdir()))
