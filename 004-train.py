@@ -185,10 +185,7 @@ def log_for_tensorboard(
 ) -> None:
     """Hyperparameters, the table of errors and parity plots, beside the curves."""
     names = {"initial": "initial", "final": "fitted", "optimum": "optimum"}
-    losses = {
-        split: {names[name]: compute_losses(objective, force_field) for name, force_field in fields.items()}
-        for split, objective in fit.objectives.items()
-    }
+    losses = {names[name]: compute_losses(fit.objectives, force_field) for name, force_field in fields.items()}
     candidates = {
         names[name]: dataclasses.replace(fit.molecules, force_field=fields[name]) for name in ("initial", "final")
     }

@@ -44,13 +44,17 @@ class Objective:
 
     def compute_parts(self, force_field: TensorForceField) -> tuple[torch.Tensor, torch.Tensor]:
         """The mean loss of the energies and of the forces; differentiable."""
-        delta = self.compute_delta(force_field)
+        return self.evaluate_parts(self.compute_delta(force_field))
+
+    def evaluate_parts(self, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The two parts at ``delta``, ``shape=(n_used,)``."""
         return self.energy.evaluate(delta), self.forces.evaluate(delta)
 
     def compute_loss(self, force_field: TensorForceField) -> torch.Tensor:
         """What a fit minimises: both parts and the prior; differentiable."""
         delta = self.compute_delta(force_field)
-        loss = self.energy.evaluate(delta) + self.force_weight * self.forces.evaluate(delta)
+        loss_energy, loss_forces = self.evaluate_parts(delta)
+        loss = loss_energy + self.force_weight * loss_forces
         if self.prior is not None and self.prior_strength > 0.0:
             loss = loss + self.prior_strength * self.prior.evaluate(delta, force_field)
         return loss

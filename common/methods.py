@@ -6,7 +6,7 @@ import pathlib
 from common.fitting import fit_exact
 from common.losses import Objective
 from common.progress import make_bar
-from common.runs import Checkpoint, Log, save_checkpoint, save_force_field
+from common.runs import Checkpoint, Log, compute_losses, save_checkpoint, save_force_field
 from common.tensors import ParameterizedMolecules, TensorForceField
 from common.trainable import ColumnSettings, Trainable
 from common.training import describe_end, iterate_adam, minimise_lbfgs
@@ -57,7 +57,7 @@ def run_adam(
         print(f"going on after epoch {checkpoint.epoch}")
     log = Log(fit.folder, last.epoch)
     if last.epoch == 0:
-        log.add_losses(0, fit.objectives, trainable.to_force_field(last.values))
+        log.add_losses(0, compute_losses(fit.objectives, trainable.to_force_field(last.values)))
     epochs = iterate_adam(
         fit.objectives["train"], trainable, last.values, learning_rate, n_epochs, last.epoch, last.optimizer_state
     )
@@ -65,7 +65,7 @@ def run_adam(
     for epoch in bar:
         last = Checkpoint(epoch.number, epoch.values, epoch.optimizer_state, fit.fingerprint)
         force_field = trainable.to_force_field(epoch.values)
-        log.add_losses(epoch.number, fit.objectives, force_field)
+        log.add_losses(epoch.number, compute_losses(fit.objectives, force_field))
         if epoch.number % checkpoint_interval == 0:
             bar.set_postfix_str(f"loss {epoch.loss:.4g}", refresh=False)
             path = fit.folder / "checkpoints" / f"epoch-{epoch.number:06d}"
@@ -102,6 +102,6 @@ def _log_ends(fit: Fit, final: TensorForceField) -> TensorForceField:
     """Logs the losses of the first and the last force field, for methods without epochs."""
     log = Log(fit.folder)
     for epoch, force_field in enumerate((fit.initial, final)):
-        log.add_losses(epoch, fit.objectives, force_field)
+        log.add_losses(epoch, compute_losses(fit.objectives, force_field))
     log.close()
     return final

@@ -11,6 +11,7 @@ import subprocess
 import typing
 
 import torch
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from common.files import replace_atomically
@@ -165,22 +166,43 @@ class Log:
         """Opens a new events file; those of an interrupted run count up to ``start_epoch``."""
         self.writer = SummaryWriter(str(folder), purge_step=start_epoch + 1 if start_epoch else None)
 
-    def add_losses(self, epoch: int, objectives: typing.Mapping[str, Objective], force_field: TensorForceField) -> None:
-        """Writes the losses of each split under ``<name>/<split>``, so that the curves of the splits share a plot."""
-        for split, objective in objectives.items():
-            for name, value in compute_losses(objective, force_field).items():
-                self.writer.add_scalar(f"{name}/{split}", value, epoch)
+    def add_losses(self, epoch: int, losses: typing.Mapping[str, typing.Mapping[str, float]]) -> None:
+        """Writes what ``compute_losses`` gives, as ``<name>/<split>``: the curves of the splits share a plot."""
+        values = [
+            Summary.Value(tag=f"{name}/{split}", simple_value=value)
+            for split, of in losses.items()
+            for name, value in of.items()
+        ]
+        self.writer.file_writer.add_summary(Summary(value=values), epoch)  # one event, not one for each value
 
     def close(self) -> None:
         self.writer.close()
 
 
-def compute_losses(objective: Objective, force_field: TensorForceField) -> dict[str, float]:
-    """The loss [kcal²/mol²] without priors, its parts, and their roots [kcal/mol], [kcal/mol/Angstrom]."""
+def compute_losses(
+    objectives: typing.Mapping[str, Objective], force_field: TensorForceField
+) -> dict[str, dict[str, float]]:
+    """The losses of a force field on each split.
+
+    Args:
+        objectives: by split, all of the same statistics.
+        force_field: with the rows that the statistics have.
+
+    Returns:
+        By split the loss [kcal²/mol²] without priors, its parts, and their roots [kcal/mol], [kcal/mol/Angstrom].
+    """
+    losses = {}
     with torch.no_grad():
-        loss_energy, loss_forces = (part.item() for part in objective.compute_parts(force_field))
+        delta = next(iter(objectives.values())).compute_delta(force_field)
+        for split, objective in objectives.items():
+            parts = (part.item() for part in objective.evaluate_parts(delta))
+            losses[split] = _describe_losses(*parts, objective.force_weight)
+    return losses
+
+
+def _describe_losses(loss_energy: float, loss_forces: float, force_weight: float) -> dict[str, float]:
     return {
-        "loss": loss_energy + objective.force_weight * loss_forces,
+        "loss": loss_energy + force_weight * loss_forces,
         "loss_energy": loss_energy,
         "loss_forces": loss_forces,
         "rmse_energy": max(loss_energy, 0.0) ** 0.5,
@@ -206,10 +228,7 @@ def summarise(
         ``loss_initial``, ``loss_final``, ``loss_optimum`` (of the training split, without priors), the counts and the
         two parts of the loss of each split and force field, and the seconds.
     """
-    losses = {
-        name: {split: compute_losses(objective, force_field) for split, objective in objectives.items()}
-        for name, force_field in fields.items()
-    }
+    losses = {name: compute_losses(objectives, force_field) for name, force_field in fields.items()}
     splits: dict[str, dict[str, float]] = {}
     for split in SPLITS:
         groups = [group for (_, name), group in statistics.groups.items() if name == split]

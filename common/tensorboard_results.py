@@ -48,14 +48,14 @@ def log_results(
         folder: the run folder.
         settings: what the run was asked to do; they become hyperparameters.
         splits: the split of each mapped SMILES.
-        losses: by split and candidate, what ``common.runs.describe_losses`` gives.
+        losses: by candidate, what ``common.runs.compute_losses`` gives.
         data: folder of data sets.
         candidates: "initial" and "fitted", and others if there are any, in this order.
         pass_settings: which conformers count.
         last_epoch: where the curves of the run end.
     """
     with SummaryWriter(str(folder), filename_suffix=".results") as writer:
-        metrics = {f"{part}/{split}": of["fitted"][part] for split, of in losses.items() for part in _PARTS}
+        metrics = {f"{part}/{split}": of[part] for split, of in losses["fitted"].items() for part in _PARTS}
         for summary in hparams(list_hyperparameters(settings), metrics):
             writer.file_writer.add_summary(summary)
         writer.add_text("errors", format_errors(losses), last_epoch)
@@ -82,9 +82,9 @@ def format_errors(losses: typing.Mapping[str, typing.Mapping[str, typing.Mapping
         f"| split | force field | energy [{ENERGY_UNIT}] | force [{FORCE_UNIT}] | loss |",
         "| --- | --- | ---: | ---: | ---: |",
     ]
-    for split, of in losses.items():
-        for name, figures in of.items():
-            cells = [split, name, *(format_number(figures[part]) for part in ("rmse_energy", "rmse_forces", "loss"))]
+    for split in losses["fitted"]:
+        for name, of in losses.items():
+            cells = [split, name, *(format_number(of[split][part]) for part in ("rmse_energy", "rmse_forces", "loss"))]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", "Energy and force: roots of the mean over entries that the loss is made of."])
 

@@ -28,11 +28,8 @@ PATIENCE = 60.0
 def make_losses(scale: float) -> dict:
     parts = {"loss": 3.0, "loss_energy": 1.0, "loss_forces": 2.0, "rmse_energy": 1.0, "rmse_forces": 1.4142}
     return {
-        split: {
-            name: {part: scale * factor * value for part, value in parts.items()}
-            for name, factor in (("initial", 2.0), ("fitted", 1.0))
-        }
-        for split in SPLITS
+        name: {split: {part: scale * factor * value for part, value in parts.items()} for split in SPLITS}
+        for name, factor in (("initial", 2.0), ("fitted", 1.0))
     }
 
 
@@ -40,9 +37,7 @@ def log_curves(folder, losses: dict) -> None:
     """As the fit does: the losses of every split, before and after."""
     log = Log(folder)
     for epoch, name in ((0, "initial"), (LAST_EPOCH, "fitted")):
-        for split, of in losses.items():
-            for part, value in of[name].items():
-                log.writer.add_scalar(f"{part}/{split}", value, epoch)
+        log.add_losses(epoch, losses[name])
     log.close()
 
 
