@@ -12,7 +12,7 @@ from common.changes import write_table
 from common.curves import Curve
 from common.drawing import draw_molecule
 from common.figures import Drawing
-from common.files import name_full_disk, remove_leftovers
+from common.files import get_beside, name_full_disk, remove_leftovers
 from common.plots import render_svg
 from common.report import Picture, render_report
 from common.results import Results
@@ -34,7 +34,7 @@ def create_analysis_folder(output: pathlib.Path) -> typing.Iterator[tuple[pathli
     stamp = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
     names = (stamp, *(f"{stamp}-{i}" for i in range(2, 100)))
     path = next(output / name for name in names if not (output / name).exists())
-    beside = output / f".{path.name}.{os.getpid()}.part"
+    beside = get_beside(path)
     beside.mkdir()
     try:
         with name_full_disk(path):

@@ -7,11 +7,14 @@ import glob
 import os
 import pathlib
 import shutil
+import socket
 import typing
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
 """Of linux/fcntl.h and linux/fs.h."""
+
+_HOST = socket.gethostname().partition(".")[0]
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 """What the system says where there is no space left, on the disk or for this user."""
@@ -30,7 +33,7 @@ def replace_atomically(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path.name)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = get_beside(path)
     try:
         with name_full_disk(path):
             yield beside
@@ -53,16 +56,23 @@ def name_full_disk(path: str | os.PathLike) -> typing.Iterator[None]:
         raise OSError(number, os.strerror(number), str(path)) from error
 
 
+def get_beside(path: pathlib.Path) -> pathlib.Path:
+    """The hidden name beside ``path`` under which this process of this machine writes what is to stand there."""
+    return path.with_name(f".{path.name}.{_HOST}-{os.getpid()}.part")
+
+
 def remove_leftovers(folder: pathlib.Path, name: str | None = None) -> None:
-    """Removes the files and folders ``.<name>.<process>.part`` of processes that were killed over them.
+    """Removes the files and folders that processes of this machine wrote to, see ``get_beside``, when they were killed.
+
+    Those of other machines, which may share the disk, stay: they may be at work.
 
     Args:
         folder: where they lie.
         name: what they were to become; None for any.
     """
     for part in folder.glob(f".{'*' if name is None else glob.escape(name)}.*.part"):
-        pid = part.suffixes[-2].removeprefix(".")
-        if not pid.isdecimal() or _is_running(int(pid)):
+        host, _, pid = part.suffixes[-2].removeprefix(".").rpartition("-")
+        if host != _HOST or not pid.isdecimal() or _is_running(int(pid)):
             continue
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)

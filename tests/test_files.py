@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from common import files
-from common.files import recover_folder, replace_atomically, replace_folder
+from common.files import get_beside, recover_folder, remove_leftovers, replace_atomically, replace_folder
 
 N_SWAPS = 300
 """Often enough that a watcher sees a moment without a folder where there is one: with two renames it does."""
@@ -52,16 +52,42 @@ def test_an_error_leaves_the_earlier_file_and_nothing_beside_it(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+def leave_half(path: pathlib.Path, pid: int, host: str = files._HOST) -> str:
+    """Leaves what a process was writing to; gives its name."""
+    beside = path.with_name(get_beside(path).name.replace(f"{files._HOST}-{os.getpid()}", f"{host}-{pid}"))
+    beside.write_text("half")
+    return beside.name
+
+
+@pytest.fixture
+def ended() -> int:
+    """The number of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
-    for pid in (ended.pid, os.getppid()):
-        (tmp_path / f".file[1].txt.{pid}.part").write_text("half")
-    (tmp_path / f".file2.txt.{ended.pid}.part").write_text("another file's")
-    with replace_atomically(tmp_path / "file[1].txt") as beside:
+    return process.pid
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path, ended):
+    path = tmp_path / "file[1].txt"
+    leave_half(path, ended)
+    staying = {
+        leave_half(path, os.getppid()),
+        leave_half(path, ended, host="another"),
+        leave_half(tmp_path / "file2.txt", ended),
+    }
+    with replace_atomically(path) as beside:
         beside.write_text("whole")
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"file[1].txt", f".file[1].txt.{os.getppid()}.part", f".file2.txt.{ended.pid}.part"}
+    assert {entry.name for entry in tmp_path.iterdir()} == {path.name, *staying}
+
+
+def test_leftovers_of_any_name_files_and_folders(tmp_path, ended):
+    folder = tmp_path / leave_half(tmp_path / "x", ended)
+    folder.unlink()
+    (folder / "figures").mkdir(parents=True)
+    leave_half(tmp_path / "y", ended)
+    staying = leave_half(tmp_path / "z", os.getppid())
+    remove_leftovers(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == [staying]
 
 
 @pytest.mark.parametrize("has_old", [False, True])
