@@ -21,6 +21,9 @@ import threadpoolctl
 from common.files import FULL_DISK
 from common.progress import make_bar
 
+REPEAT_SECONDS = 0.05
+"""After which a Ctrl-C that Python has dropped is repeated."""
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -195,6 +198,7 @@ def use_one_thread() -> None:
 
 def run_stage(main: typing.Callable[[], None]) -> None:
     """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130."""
+    sys.unraisablehook = _repeat_lost_ctrl_c
     try:
         use_one_thread()
         try:
@@ -209,6 +213,16 @@ def run_stage(main: typing.Callable[[], None]) -> None:
     except (ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f"\nerror: {describe_error(error)}\n")
         sys.exit(1)
+
+
+def _repeat_lost_ctrl_c(unraisable: typing.Any) -> None:
+    """Python drops a Ctrl-C that comes in a destructor or the callback of a weak reference: it comes once more."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        timer = threading.Timer(REPEAT_SECONDS, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+        timer.daemon = True
+        timer.start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def describe_error(error: Exception) -> str:

@@ -148,6 +148,30 @@ def test_a_second_ctrl_c_adds_no_noise():
     assert done.stderr == "\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n"
 
 
+LOST = """
+import signal, time
+from common.workers import run_stage
+
+class Last:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+def main():
+    Last()
+    time.sleep(60)
+
+run_stage(main)
+"""
+
+
+def test_ctrl_c_in_a_destructor_is_not_lost():
+    """Python drops errors there, Ctrl-C among them."""
+    root = pathlib.Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, cwd=root, timeout=30)
+    assert done.returncode == 130
+    assert done.stderr == "\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n"
+
+
 def test_workers_end_with_a_parent_that_was_killed(tmp_path):
     process, workers = start_stage(tmp_path)
     process.kill()
