@@ -14,7 +14,7 @@ from common.exact import build_valence_problem, solve_valence, to_force_field
 from common.losses import Objective
 from common.tensors import TensorForceField
 from common.trainable import ColumnSettings, Trainable
-from common.training import describe_end, minimise_lbfgs
+from common.training import Minimum, describe_end, minimise_lbfgs
 
 MAX_ITERATIONS = 500
 """Of the search for vdW parameters."""
@@ -109,6 +109,28 @@ def _fit_with_vdw(
     message = f"the vdW search {describe_end(minimum)}"
     return valence._replace(
         optimality=max(valence.optimality, minimum.gradient), has_converged=minimum.has_converged, message=message
+    )
+
+
+def search_all(objective: Objective, trainable: Trainable, start: TensorForceField, max_iterations: int) -> Minimum:
+    """L-BFGS on all trained values at once, whatever they are: where it finds a minimum, that is a local one.
+
+    Args:
+        objective: the training loss.
+        trainable: what is trained, and its limits.
+        start: where to start.
+        max_iterations: at most.
+
+    Raises:
+        ValueError: the loss is not finite at the start.
+    """
+    return minimise_lbfgs(
+        lambda values: objective.compute_loss(trainable.to_force_field(values)),
+        trainable.to_values(start),
+        trainable.lower,
+        trainable.upper,
+        trainable.is_root,
+        max_iterations,
     )
 
 

@@ -3,13 +3,13 @@
 import dataclasses
 import pathlib
 
-from common.fitting import fit_exact
+from common.fitting import fit_exact, search_all
 from common.losses import Objective
 from common.progress import make_bar
 from common.runs import Checkpoint, Log, compute_losses, save_checkpoint, save_force_field
 from common.tensors import ParameterizedMolecules, TensorForceField
 from common.trainable import ColumnSettings, Trainable
-from common.training import describe_end, iterate_adam, minimise_lbfgs
+from common.training import describe_end, iterate_adam
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,17 +78,9 @@ def run_adam(
 
 def run_lbfgs(fit: Fit, max_iterations: int) -> TensorForceField:
     """L-BFGS on all trained values at once."""
-    objective, trainable = fit.objectives["train"], fit.trainable
-    minimum = minimise_lbfgs(
-        lambda values: objective.compute_loss(trainable.to_force_field(values)),
-        trainable.to_values(fit.molecules.force_field),
-        trainable.lower,
-        trainable.upper,
-        trainable.is_root,
-        max_iterations,
-    )
+    minimum = search_all(fit.objectives["train"], fit.trainable, fit.molecules.force_field, max_iterations)
     print(f"L-BFGS {describe_end(minimum)}")
-    return _log_ends(fit, trainable.to_force_field(minimum.values))
+    return _log_ends(fit, fit.trainable.to_force_field(minimum.values))
 
 
 def run_exact(fit: Fit) -> TensorForceField:

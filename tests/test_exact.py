@@ -10,14 +10,14 @@ import torch
 
 from common.accumulation import compute_statistics
 from common.exact import ValenceProblem, solve_valence
-from common.fitting import fit_exact, fit_valence, try_prior_strengths
+from common.fitting import fit_exact, fit_valence, search_all, try_prior_strengths
 from common.losses import build_objective
 from common.pass_settings import PassSettings
 from common.priors import build_prior
 from common.quadratic import QuadraticForm
 from common.tensors import save_parameters
 from common.trainable import Column, build_trainable
-from common.training import describe_end, iterate_adam, minimise_lbfgs
+from common.training import describe_end, iterate_adam
 from common.uncertainty import compute_uncertainty
 from tests.helpers import change_parameters, make_entries, simulate_entries, write_dataset
 
@@ -91,14 +91,7 @@ def test_no_other_method_gets_below_the_optimum(valence):
     adam = objective.compute_loss(trainable.to_force_field(last.values)).item()
     assert exact.loss <= adam
     assert adam < objective.compute_loss(valence.molecules.force_field).item()
-    lbfgs = minimise_lbfgs(
-        lambda values: objective.compute_loss(trainable.to_force_field(values)),
-        start,
-        trainable.lower,
-        trainable.upper,
-        trainable.is_root,
-        2000,
-    )
+    lbfgs = search_all(objective, trainable, valence.molecules.force_field, 2000)
     assert exact.loss <= lbfgs.loss * (1.0 + 1e-12)
 
 
@@ -142,14 +135,7 @@ def test_limits_hold_and_are_optimal(valence):
     values = trainable.to_values(exact.force_field)
     at_limit = (values == trainable.lower) | (values == trainable.upper)
     assert at_limit.sum() > 20
-    lbfgs = minimise_lbfgs(
-        lambda x: objective.compute_loss(trainable.to_force_field(x)),
-        values,
-        trainable.lower,
-        trainable.upper,
-        trainable.is_root,
-        500,
-    )
+    lbfgs = search_all(objective, trainable, exact.force_field, 500)
     assert exact.loss <= lbfgs.loss * (1.0 + 1e-9)
 
 
@@ -205,28 +191,14 @@ def test_vdw_is_fitted_together_with_the_valence_terms(with_vdw):
     assert exact.optimality < OPTIMALITY
     assert "converged" in exact.message
     assert exact.loss < valence_only.loss
-    lbfgs = minimise_lbfgs(
-        lambda x: objective.compute_loss(trainable.to_force_field(x)),
-        trainable.to_values(with_vdw.molecules.force_field),
-        trainable.lower,
-        trainable.upper,
-        trainable.is_root,
-        2000,
-    )
+    lbfgs = search_all(objective, trainable, with_vdw.molecules.force_field, 2000)
     assert lbfgs.has_converged
     assert lbfgs.loss == pytest.approx(exact.loss, rel=1e-9)
 
 
 def test_a_search_that_ends_early_says_so(with_vdw):
     objective, trainable = with_vdw.build(strength=0.01)
-    minimum = minimise_lbfgs(
-        lambda x: objective.compute_loss(trainable.to_force_field(x)),
-        trainable.to_values(with_vdw.molecules.force_field),
-        trainable.lower,
-        trainable.upper,
-        trainable.is_root,
-        3,
-    )
+    minimum = search_all(objective, trainable, with_vdw.molecules.force_field, 3)
     assert not minimum.has_converged
     assert "NOT converge" in describe_end(minimum)
 
