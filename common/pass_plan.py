@@ -5,6 +5,7 @@ Data and parameters are checked against each other here, before any work is done
 
 import dataclasses
 import heapq
+import itertools
 import pathlib
 
 import numpy
@@ -15,6 +16,7 @@ from common.dataset import list_sources, open_dataset, read_provenance
 from common.interactions import find_vdw_pairs
 from common.linearization import Linearization
 from common.pass_settings import PassSettings
+from common.shards import cut_into_slices
 from common.splits import split_molecules
 from common.tensors import VALENCE_TYPES, ParameterizedMolecules, TensorTopology
 
@@ -155,15 +157,9 @@ def _estimate_cost(topology: TensorTopology) -> float:
 
 def _cut_shards(rows: list[Row]) -> list[list[Row]]:
     limit = max(sum(row.cost for row in rows) / N_SHARDS, MIN_SHARD_SECONDS)
-    shards: list[list[Row]] = []
-    for row in sorted(rows, key=lambda row: (row.source, row.split, row.row)):
-        last = shards[-1] if shards else None
-        is_same_group = last is not None and (last[0].source, last[0].split) == (row.source, row.split)
-        if is_same_group and sum(other.cost for other in last) + row.cost <= limit:
-            last.append(row)
-        else:
-            shards.append([row])
-    return shards
+    ordered = sorted(rows, key=lambda row: (row.source, row.split, row.row))
+    groups = [list(group) for _, group in itertools.groupby(ordered, key=lambda row: (row.source, row.split))]
+    return [shard for group in groups for shard in cut_into_slices(group, [row.cost for row in group], limit)]
 
 
 def _find_columns(topologies: list[TensorTopology], linearization: Linearization) -> torch.Tensor:
