@@ -57,8 +57,10 @@ def choose_colours(names: typing.Sequence[str]) -> dict[str, str]:
     return {name: COLOURS[(first + i) % len(COLOURS)] for i, name in enumerate(names)}
 
 
-def draw_parity(evaluation: Evaluation, errors: EntryErrors, summary: dict[str, typing.Any]) -> list[Drawing]:
-    """Energies and forces of each candidate against the reference, on the split whose figures count."""
+def draw_parity(
+    evaluation: Evaluation, errors: EntryErrors, summary: dict[str, typing.Any]
+) -> dict[str, list[Drawing]]:
+    """By "energy" and "force", each candidate against the reference, on the split whose figures count."""
     split = summary["focus"]
     group = next(g for g in summary["groups"] if g["split"] == split and g["source"] == "all")
     evaluation = evaluation.select(summary["drawn"])
@@ -67,7 +69,7 @@ def draw_parity(evaluation: Evaluation, errors: EntryErrors, summary: dict[str, 
     energies = _centre(evaluation, numpy.vstack((evaluation.reference, evaluation.energies)))[:, in_split]
     energy_limits = find_limits(list(energies))
     force_limits = find_limits(list(samples), FORCE_COVERAGE)
-    drawings = []
+    drawings: dict[str, list[Drawing]] = {"energy": [], "force": []}
     for quantity, limits, values, unit, key in (
         ("energy", energy_limits, energies, ENERGY_UNIT, "energy_rmse"),
         ("force", force_limits, samples, FORCE_UNIT, "force_rmse"),
@@ -76,7 +78,7 @@ def draw_parity(evaluation: Evaluation, errors: EntryErrors, summary: dict[str, 
             note = f"RMSE {format_number(group['candidates'][name][key])} {unit}"
             figure = plot_parity(values[0], values[i + 1], limits, name, quantity, unit, note)
             description = f"Parity plot of the {quantity} by {name} against the quantum reference; {note}."
-            drawings.append(Drawing(f"parity-{quantity}-{_to_file_name(name)}", description, figure))
+            drawings[quantity].append(Drawing(f"parity-{quantity}-{_to_file_name(name)}", description, figure))
     return drawings
 
 
@@ -224,8 +226,8 @@ def draw_all(
     parity = draw_parity(evaluation, errors, summary)
     return {
         "sources": draw_sources(summary),
-        "parity_energy": parity[: len(summary["drawn"])],
-        "parity_force": parity[len(summary["drawn"]) :],
+        "parity_energy": parity["energy"],
+        "parity_force": parity["force"],
         "relative_energy": draw_error_against_energy(evaluation, errors, summary),
         "learning": draw_learning_curves(curves, summary),
         "changes": draw_changes(results.changes),

@@ -103,11 +103,11 @@ def _draw_images(
     evaluation = evaluate_here(data, chosen, candidates, settings)
     errors = sum_over_entries(evaluation)
     summary = {"focus": focus, "groups": compute_metrics(errors), "drawn": evaluation.names}
-    for drawing in draw_parity(evaluation, errors, summary):
-        for name, step in (("initial", 0), ("fitted", last_epoch)):
-            if drawing.name.endswith(f"-{name}"):
-                tag = f"{drawing.name.removesuffix(f'-{name}')}/{focus}"
-                yield tag, step, _to_pixels(drawing.figure)
+    steps = {"initial": 0, "fitted": last_epoch}
+    for quantity, drawings in draw_parity(evaluation, errors, summary).items():
+        for name, drawing in zip(evaluation.names, drawings, strict=True):
+            if name in steps:
+                yield f"parity-{quantity}/{focus}", steps[name], _to_pixels(drawing.figure)
 
 
 def _thin(rows: list[Row]) -> list[Row]:
