@@ -229,8 +229,9 @@ def main() -> None:
     settings = describe_settings(arguments)
     fingerprint = compute_fingerprint([statistics.fingerprint, settings])
     checkpoint = load_checkpoint(arguments.resume, fingerprint) if arguments.resume else None  # before anything changes
-    name = name_run(settings, read_first_settings(arguments.output))
-    folder = arguments.resume or create_run_folder(arguments.output, name)
+    folder = arguments.resume or create_run_folder(
+        arguments.output, name_run(settings, read_first_settings(arguments.output))
+    )
     write_json(folder / "config.json", {**settings, "versions": describe_versions()})
     write_json(folder / "splits.json", statistics.splits)
     comments = [

@@ -26,8 +26,8 @@ from common.pass_settings import PassSettings, weigh_conformers
 from common.progress import make_bar
 from common.shards import compute_fingerprint
 from common.splits import SPLITS
-from common.statistics import GroupStatistics, Statistics, load_statistics, load_tensors, save_statistics
-from common.tensor_files import write_tensors
+from common.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
+from common.tensor_files import read_tensors, read_tensors_if_whole, write_tensors
 from common.tensors import ParameterizedMolecules, load_parameters
 from common.workers import count_available_cpus, measure_peak_memory
 
@@ -99,7 +99,7 @@ def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None
     molecules = molecules or load_parameters(plan.parameters)
     plan.work.mkdir(parents=True, exist_ok=True)
     mine = assign_shards(plan.shards, ranks.world_size)[ranks.rank]
-    missing = [i for i in mine if load_tensors(plan.get_shard_path(i)) is None]
+    missing = [i for i in mine if read_tensors_if_whole(plan.get_shard_path(i)) is None]
     if ranks.rank == 0 and len(missing) < len(mine):
         print(f"pass: {len(mine) - len(missing)} of rank 0's {len(mine)} shards were finished by an earlier run")
     total = sum(row.n_confs for i in missing for row in plan.shards[i])
@@ -173,7 +173,7 @@ def _reduce_group(ranks: Ranks, plan: Plan, mine: list[int], group: tuple[str, s
     total["sum_squared_weights"] = torch.zeros((), dtype=torch.float64)
     for i in mine:
         if plan.get_group(i) == group:
-            shard = load_tensors(plan.get_shard_path(i))
+            shard = read_tensors(plan.get_shard_path(i))
             place = torch.cat([torch.searchsorted(plan.columns, shard["columns"]), torch.tensor([n_used])])
             for name in MATRICES:
                 total[name][place[:, None], place] += shard[name]

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import datetime
 import os
 import pathlib
 import shutil
@@ -16,6 +15,7 @@ from common.files import get_beside, name_full_disk, remove_leftovers
 from common.plots import render_svg
 from common.report import Picture, render_report
 from common.results import Results
+from common.run_settings import propose_names
 from common.runs import write_json
 
 METRICS = "metrics.json"
@@ -31,9 +31,7 @@ def create_analysis_folder(output: pathlib.Path) -> typing.Iterator[tuple[pathli
     """
     output.mkdir(parents=True, exist_ok=True)
     remove_leftovers(output)
-    stamp = datetime.datetime.now().strftime("%Y-%m-%d-%H%M%S")
-    names = (stamp, *(f"{stamp}-{i}" for i in range(2, 100)))
-    path = next(output / name for name in names if not (output / name).exists())
+    path = next(output / name for name in propose_names() if not (output / name).exists())
     beside = get_beside(path)
     beside.mkdir()
     try:

@@ -1,7 +1,6 @@
 """The run folder: what a fit was asked to do, how it went, and what came out."""
 
 import dataclasses
-import datetime
 import importlib.metadata
 import json
 import os
@@ -17,9 +16,10 @@ from torch.utils.tensorboard import SummaryWriter
 from common.files import replace_atomically
 from common.losses import Objective
 from common.offxml_write import write_offxml
+from common.run_settings import propose_names
 from common.splits import SPLITS
-from common.statistics import Statistics, load_tensors
-from common.tensor_files import write_tensors
+from common.statistics import Statistics
+from common.tensor_files import read_tensors_if_whole, write_tensors
 from common.tensors import ParameterizedMolecules, TensorForceField, save_parameters
 
 PACKAGES = ("torch", "numpy", "scipy", "rdkit", "datasets", "pyarrow", "openff-nagl-models", "clarabel")
@@ -30,14 +30,14 @@ def create_run_folder(output: str | os.PathLike, name: str) -> pathlib.Path:
     """A new folder below ``output``: date, time and ``name``; a number is added where there is such a one."""
     output = pathlib.Path(output)
     output.mkdir(parents=True, exist_ok=True)
-    start = f"{datetime.datetime.now():%Y-%m-%d-%H%M%S}-{name}"
-    for folder in (output / start, *(output / f"{start}-{i}" for i in range(2, 100))):
+    names = propose_names(name)
+    for proposed in names:
         try:
-            folder.mkdir()
+            (output / proposed).mkdir()
         except FileExistsError:
             continue
-        return folder
-    raise OSError(f"{output}: no free name for a run folder {start}")
+        return output / proposed
+    raise OSError(f"{output}: no free name for a run folder {names[0]}")
 
 
 def find_latest_run(output: str | os.PathLike) -> pathlib.Path:
@@ -150,7 +150,7 @@ def load_checkpoint(folder: pathlib.Path, settings: str) -> Checkpoint:
         raise FileNotFoundError(
             f"{path}: no such file; the run ended before its first checkpoint, or was none of Adam: start a new one"
         )
-    plain = load_tensors(path)
+    plain = read_tensors_if_whole(path)
     if plain is None:
         raise ValueError(f"{path}: damaged; start the run anew")
     checkpoint = Checkpoint(**plain)

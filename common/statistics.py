@@ -7,7 +7,6 @@ is in common/accumulation.py, the loss that is read off them in common/losses.py
 import dataclasses
 import os
 import pathlib
-import typing
 
 import torch
 
@@ -106,7 +105,7 @@ def load_statistics(path: str | os.PathLike, force_field: TensorForceField, is_r
     checksum = _get_checksum_path(path)
     if not (path.is_file() and checksum.is_file() and compute_content_hash([path]) == checksum.read_text().strip()):
         return None
-    plain = load_tensors(path)
+    plain = read_tensors(path)
     return Statistics(
         linearization=Linearization(force_field, plain.pop("vdw_pairs")),
         groups={(source, split): GroupStatistics(**group) for source, split, group in plain.pop("groups")},
@@ -118,11 +117,3 @@ def load_statistics(path: str | os.PathLike, force_field: TensorForceField, is_r
 
 def _get_checksum_path(path: pathlib.Path) -> pathlib.Path:
     return path.with_suffix(".sha256")
-
-
-def load_tensors(path: str | os.PathLike) -> dict[str, typing.Any] | None:
-    """A file of plain tensors that ``torch.save`` wrote; None where it is missing or damaged."""
-    try:
-        return read_tensors(path)
-    except (OSError, ValueError):
-        return None

@@ -67,6 +67,14 @@ def read_tensors(path: str | os.PathLike) -> typing.Any:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
+def read_tensors_if_whole(path: str | os.PathLike) -> typing.Any:
+    """What :func:`write_tensors` wrote; None where the file is missing or damaged."""
+    try:
+        return read_tensors(path)
+    except (OSError, ValueError):
+        return None
+
+
 def _read_member(archive: zipfile.ZipFile, name: str) -> bytearray:
     """The contents of a member, which may be large: they are in memory once, not twice."""
     content = bytearray(archive.getinfo(name).file_size)
