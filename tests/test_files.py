@@ -52,11 +52,9 @@ def test_an_error_leaves_the_earlier_file_and_nothing_beside_it(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def leave_half(path: pathlib.Path, pid: int, host: str = files._HOST) -> str:
-    """Leaves what a process was writing to; gives its name."""
-    beside = path.with_name(get_beside(path).name.replace(f"{files._HOST}-{os.getpid()}", f"{host}-{pid}"))
-    beside.write_text("half")
-    return beside.name
+def name_half(path: pathlib.Path, pid: int, host: str = files._HOST) -> pathlib.Path:
+    """What a process writes to before it is ``path``."""
+    return path.with_name(get_beside(path).name.replace(f"{files._HOST}-{os.getpid()}", f"{host}-{pid}"))
 
 
 @pytest.fixture
@@ -69,25 +67,25 @@ def ended() -> int:
 
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path, ended):
     path = tmp_path / "file[1].txt"
-    leave_half(path, ended)
     staying = {
-        leave_half(path, os.getppid()),
-        leave_half(path, ended, host="another"),
-        leave_half(tmp_path / "file2.txt", ended),
+        name_half(path, os.getppid()),
+        name_half(path, ended, host="another"),
+        name_half(tmp_path / "file2.txt", ended),
     }
+    for half in (name_half(path, ended), *staying):
+        half.write_text("half")
     with replace_atomically(path) as beside:
         beside.write_text("whole")
-    assert {entry.name for entry in tmp_path.iterdir()} == {path.name, *staying}
+    assert set(tmp_path.iterdir()) == {path, *staying}
 
 
 def test_leftovers_of_any_name_files_and_folders(tmp_path, ended):
-    folder = tmp_path / leave_half(tmp_path / "x", ended)
-    folder.unlink()
-    (folder / "figures").mkdir(parents=True)
-    leave_half(tmp_path / "y", ended)
-    staying = leave_half(tmp_path / "z", os.getppid())
+    (name_half(tmp_path / "x", ended) / "figures").mkdir(parents=True)
+    name_half(tmp_path / "y", ended).write_text("half")
+    staying = name_half(tmp_path / "z", os.getppid())
+    staying.write_text("half")
     remove_leftovers(tmp_path)
-    assert [entry.name for entry in tmp_path.iterdir()] == [staying]
+    assert list(tmp_path.iterdir()) == [staying]
 
 
 @pytest.mark.parametrize("has_old", [False, True])

@@ -66,6 +66,16 @@ def kill(process: subprocess.Popen) -> None:
     process.communicate()
 
 
+def kill_repeatedly(name: str, folder: pathlib.Path, seconds: float) -> typing.Iterator[None]:
+    """Starts a stage, which takes so long, and kills it, again and again; what is left may be looked at in between."""
+    moments = random.Random(name)
+    for _ in range(N_KILLS):
+        process = start(name, folder)
+        time.sleep(seconds * moments.uniform(EARLIEST, 1.0))
+        kill(process)
+        yield
+
+
 # --- the undisturbed run ---------------------------------------------------------------------------------------------
 
 
@@ -148,11 +158,7 @@ def test_a_stage_killed_again_and_again(name, finished, prepare, parity_energies
         write_dataset(artifact / "earlier", make_entries(parity_energies[:1], 2))
     allowed = [read_artifact(artifact), read_artifact(finished.folder / ARTIFACTS[name])]
     visible = list_visible(folder)
-    moments = random.Random(name)
-    for _ in range(N_KILLS):
-        process = start(name, folder)
-        time.sleep(finished.seconds[name] * moments.uniform(EARLIEST, 1.0))
-        kill(process)
+    for _ in kill_repeatedly(name, folder, finished.seconds[name]):
         assert read_artifact(artifact) in allowed
         assert list_visible(folder) == visible
     finish(start(name, folder))
@@ -197,11 +203,7 @@ def test_the_pass_of_004_killed_again_and_again(finished, prepare):
     for name in ("force-field.offxml", "parameters.csv"):
         (folder / "runs" / "earlier" / name).touch()
     earlier = read_folder(folder / "runs" / "earlier")
-    moments = random.Random("004")
-    for _ in range(N_KILLS):
-        process = start("004", folder)
-        time.sleep(finished.seconds["004"] * moments.uniform(EARLIEST, 1.0))
-        kill(process)
+    for _ in kill_repeatedly("004", folder, finished.seconds["004"]):
         assert_nothing_incomplete(folder)
         assert read_folder(folder / "runs" / "earlier") == earlier
     finish(start("004", folder))
@@ -247,11 +249,7 @@ def test_the_analysis_killed_again_and_again(finished, prepare):
     [expected] = read_analyses(finished.folder)
     (folder / "analysis" / "earlier").mkdir(parents=True)
     (folder / "analysis" / "earlier" / "report.html").write_text("earlier")
-    moments = random.Random("005")
-    for _ in range(N_KILLS):
-        process = start("005", folder)
-        time.sleep(finished.seconds["005"] * moments.uniform(EARLIEST, 1.0))
-        kill(process)
+    for _ in kill_repeatedly("005", folder, finished.seconds["005"]):
         assert all(found == expected for found in read_analyses(folder))
     finish(start("005", folder))
     assert read_analyses(folder)[-1] == expected
