@@ -18,7 +18,7 @@ import tempfile
 import time
 
 from common.console import suggest_command
-from common.files import replace_atomically
+from common.files.atomic import replace_atomically
 from common.offxml import read_force_field
 from common.offxml_find import find_force_field
 from common.openff_stack import parameterize_with_openff

@@ -26,6 +26,9 @@ import time
 import numpy
 
 from common.accumulation import compute_statistics
+from common.files.fingerprints import compute_fingerprint
+from common.files.plain import write_json
+from common.files.provenance import describe_versions
 from common.fitting import fit_valence, try_prior_strengths
 from common.losses import Objective, build_objective
 from common.methods import Fit, run_adam, run_exact, run_lbfgs
@@ -33,17 +36,7 @@ from common.parameter_table import write_parameter_table
 from common.pass_settings import PassSettings
 from common.priors import build_prior
 from common.run_settings import name_run, read_first_settings
-from common.runs import (
-    Checkpoint,
-    compute_losses,
-    create_run_folder,
-    describe_versions,
-    load_checkpoint,
-    save_force_field,
-    summarise,
-    write_json,
-)
-from common.shards import compute_fingerprint
+from common.runs import Checkpoint, compute_losses, create_run_folder, load_checkpoint, save_force_field, summarise
 from common.splits import SPLITS
 from common.statistics import Statistics
 from common.tensorboard_results import log_results

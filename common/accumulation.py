@@ -14,8 +14,10 @@ import typing
 import numpy
 import torch
 
-from common.dataset import compute_content_hash, list_sources, open_dataset, read_entries
-from common.files import replace_atomically
+from common.dataset import list_sources, open_dataset, read_entries
+from common.files.atomic import replace_atomically
+from common.files.fingerprints import compute_content_hash, compute_fingerprint
+from common.files.tensor_file import read_tensors, read_tensors_if_whole, write_tensors
 from common.gram import WeightedEntry, compute_entry_grams
 from common.interactions import build_interactions
 from common.linearization import Linearization
@@ -24,10 +26,8 @@ from common.parallel import Ranks, is_under_torchrun, join_torchrun, run_ranks
 from common.pass_plan import Plan, Row, assign_shards, plan_pass
 from common.pass_settings import PassSettings, weigh_conformers
 from common.progress import make_bar
-from common.shards import compute_fingerprint
 from common.splits import SPLITS
 from common.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
-from common.tensor_files import read_tensors, read_tensors_if_whole, write_tensors
 from common.tensors import ParameterizedMolecules, load_parameters
 from common.workers import count_available_cpus, measure_peak_memory
 

@@ -7,16 +7,15 @@ import pathlib
 import shutil
 import typing
 
-from common.changes import write_table
 from common.curves import Curve
 from common.drawing import draw_molecule
 from common.figures import Drawing
-from common.files import get_beside, name_full_disk, remove_leftovers
+from common.files.atomic import get_beside, name_full_disk, remove_leftovers
+from common.files.plain import write_json, write_table
 from common.plots import render_svg
 from common.report import Picture, render_report
 from common.results import Results
 from common.run_settings import propose_names
-from common.runs import write_json
 
 METRICS = "metrics.json"
 REPORT = "report.html"

@@ -13,7 +13,7 @@ import pathlib
 import re
 import typing
 
-from common.files import follow_links
+from common.files.atomic import follow_links
 
 SOURCES = ("gen2-opt", "gen2-torsion", "spice-des-monomers", "spice-pubchem")
 

@@ -6,7 +6,6 @@ import math
 import pathlib
 import typing
 
-from common.files import replace_atomically
 from common.parameter_table import read_ids
 from common.tensors import ParameterizedMolecules, TensorForceField
 
@@ -182,12 +181,3 @@ def find_usage(molecules: ParameterizedMolecules, smiles: typing.Iterable[str]) 
             for row in maps[potential.type].parameter_idxs.tolist()
         }
     return usage
-
-
-def write_table(path: pathlib.Path, records: typing.Sequence[typing.Mapping[str, typing.Any]]) -> None:
-    """Writes records with the same names as CSV, whole or not at all; None becomes an empty cell."""
-    with replace_atomically(path) as beside, beside.open("w", newline="") as file:
-        if records:
-            writer = csv.DictWriter(file, fieldnames=list(records[0]))
-            writer.writeheader()
-            writer.writerows(records)

@@ -7,7 +7,6 @@ written by many processes at once and never held in memory; nothing goes through
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -19,7 +18,8 @@ import datasets
 import numpy
 import pyarrow
 
-from common.files import replace_atomically, replace_folder
+from common.files.atomic import replace_atomically, replace_folder
+from common.files.fingerprints import compute_content_hash
 
 FORMAT = 1
 """Version of the data set layout that this code writes and reads."""
@@ -179,15 +179,6 @@ def finish_dataset(
 
 def _write_json(path: pathlib.Path, value: dict) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def compute_content_hash(paths: typing.Iterable[str | os.PathLike]) -> str:
-    """SHA-256 over the contents of files, in order, as hexadecimal digits."""
-    total = hashlib.sha256()
-    for path in paths:
-        with open(path, "rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
 
 
 def open_dataset(folder: str | os.PathLike) -> datasets.Dataset:

@@ -11,7 +11,7 @@ import numpy
 from rdkit import Chem
 
 from common.espaloma_molecule import format_molecule
-from common.files import replace_atomically
+from common.files.atomic import replace_atomically
 from common.heterograph import EdgeType, Heterograph
 from common.heterograph_writer import write_heterograph
 

@@ -5,7 +5,7 @@ import struct
 
 import numpy
 
-from common.files import replace_atomically
+from common.files.atomic import replace_atomically
 from common.heterograph import EdgeType, Frame, Heterograph
 from common.heterograph_layout import (
     FILE_MAGIC,

@@ -14,7 +14,7 @@ import xml.parsers.expat
 
 import numpy
 
-from common.files import replace_atomically
+from common.files.atomic import replace_atomically
 from common.offxml import ELEMENTS, parse_force_field
 from common.smirnoff import build_potentials
 from common.tensors import TensorForceField, TensorPotential

@@ -6,7 +6,7 @@ import typing
 
 import numpy
 
-from common.files import replace_atomically
+from common.files.atomic import replace_atomically
 from common.offxml import parse_force_field
 from common.statistics import Statistics
 from common.tensors import ParameterizedMolecules, TensorForceField

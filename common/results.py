@@ -9,6 +9,7 @@ from common.analysis import OPTIMUM, Run, Study, check_run
 from common.changes import Change, find_usage, list_changes, rank_changes, read_details
 from common.dataset import list_sources, open_dataset, read_entries
 from common.evaluation import Evaluation, Index
+from common.files.provenance import describe_versions
 from common.filtering import read_fingerprint
 from common.metrics import (
     BOOTSTRAP_SEED,
@@ -24,7 +25,6 @@ from common.metrics import (
 from common.parameter_table import read_ids
 from common.pass_settings import weigh_conformers
 from common.profiles import build_profile, find_scan
-from common.runs import describe_versions
 from common.tensors import ParameterizedMolecules
 from common.verdict import write_verdict
 

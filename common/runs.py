@@ -1,29 +1,22 @@
 """The run folder: what a fit was asked to do, how it went, and what came out."""
 
 import dataclasses
-import importlib.metadata
-import json
 import os
 import pathlib
-import platform
-import subprocess
 import typing
 
 import torch
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
-from common.files import replace_atomically
+from common.files.atomic import replace_atomically
+from common.files.tensor_file import read_tensors_if_whole, write_tensors
 from common.losses import Objective
 from common.offxml_write import write_offxml
 from common.run_settings import propose_names
 from common.splits import SPLITS
 from common.statistics import Statistics
-from common.tensor_files import read_tensors_if_whole, write_tensors
 from common.tensors import ParameterizedMolecules, TensorForceField, save_parameters
-
-PACKAGES = ("torch", "numpy", "scipy", "rdkit", "datasets", "pyarrow", "openff-nagl-models", "clarabel")
-"""Distributions whose versions a run records."""
 
 
 def create_run_folder(output: str | os.PathLike, name: str) -> pathlib.Path:
@@ -50,39 +43,6 @@ def find_latest_run(output: str | os.PathLike) -> pathlib.Path:
     if not runs:
         raise FileNotFoundError(f"{output}: no finished run here; run 004-train.py, or say where the run is")
     return runs[-1]
-
-
-def describe_versions() -> dict[str, str]:
-    """Versions of Python, of the packages that matter, and of this repository (git revision), where known."""
-    versions = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    versions["revision"] = _describe_revision()
-    return versions
-
-
-def _describe_revision() -> str:
-    try:
-        result = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=pathlib.Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return result.stdout.strip()
-
-
-def write_json(path: str | os.PathLike, value: typing.Any) -> None:
-    """Writes a JSON file, whole or not at all."""
-    with replace_atomically(path) as beside:
-        beside.write_text(json.dumps(value, indent=2, default=str) + "\n")
 
 
 def save_force_field(

@@ -12,7 +12,6 @@ input or of other settings are never used: they are removed.
 
 import dataclasses
 import functools
-import hashlib
 import json
 import os
 import pathlib
@@ -23,7 +22,8 @@ import numpy
 import pyarrow
 
 from common.dataset import SCHEMA, finish_dataset
-from common.files import follow_links, name_full_disk, recover_folder, replace_atomically, replace_folder
+from common.files.atomic import follow_links, name_full_disk, recover_folder, replace_atomically, replace_folder
+from common.files.fingerprints import compute_fingerprint
 from common.workers import run_in_processes
 
 FORMAT = 1
@@ -196,12 +196,6 @@ def check_output(output: str | os.PathLike, files: typing.Collection[str] = ()) 
             f"{output}: holds {foreign[0]!r}, which is no data set, and the folder would be replaced as a whole; "
             "move it away or choose another --output"
         )
-
-
-def compute_fingerprint(value: typing.Any) -> str:
-    """Sixteen hexadecimal digits that name a value made of what JSON can hold; of anything else its ``str`` counts."""
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def sum_counts(counts: typing.Iterable[typing.Mapping[str, int]]) -> dict[str, int]:

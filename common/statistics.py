@@ -10,10 +10,10 @@ import pathlib
 
 import torch
 
-from common.dataset import compute_content_hash
-from common.files import replace_atomically
+from common.files.atomic import replace_atomically
+from common.files.fingerprints import compute_content_hash
+from common.files.tensor_file import read_tensors, write_tensors
 from common.linearization import Linearization
-from common.tensor_files import read_tensors, write_tensors
 from common.tensors import TensorForceField
 
 

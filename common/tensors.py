@@ -16,8 +16,8 @@ import typing
 
 import torch
 
-from common.files import replace_atomically
-from common.tensor_files import RefusedError, read_tensors, write_tensors
+from common.files.atomic import replace_atomically
+from common.files.tensor_file import RefusedError, read_tensors, write_tensors
 
 FORMAT = 1
 """Version of the ``.pt`` layout that this code writes and reads."""

@@ -18,7 +18,7 @@ import typing
 
 import threadpoolctl
 
-from common.files import FULL_DISK
+from common.files.atomic import FULL_DISK
 from common.progress import make_bar
 
 REPEAT_SECONDS = 0.05

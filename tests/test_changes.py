@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from common.changes import Details, find_usage, list_changes, rank_changes, read_details, write_table
+from common.changes import Details, find_usage, list_changes, rank_changes, read_details
+from common.files.plain import write_table
 
 HEADER = "type,smirks,id,mult,column,unit,initial,fitted,standard_error,prior_width,n_molecules,n_conformers,"
 HEADER += "determined,at_limit,correlated_with,correlation\n"

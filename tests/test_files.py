@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from common import files
-from common.files import get_beside, recover_folder, remove_leftovers, replace_atomically, replace_folder
+from common.files import atomic as files
+from common.files.atomic import get_beside, recover_folder, remove_leftovers, replace_atomically, replace_folder
 
 N_SWAPS = 300
 """Often enough that a watcher sees a moment without a folder where there is one: with two renames it does."""

@@ -11,15 +11,8 @@ import pyarrow
 import pytest
 
 from common.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
-from common.shards import (
-    check_output,
-    compute_fingerprint,
-    cut_into_slices,
-    drop_rows,
-    make_shards,
-    publish_datasets,
-    sum_counts,
-)
+from common.files.fingerprints import compute_fingerprint
+from common.shards import check_output, cut_into_slices, drop_rows, make_shards, publish_datasets, sum_counts
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 import torch
 
-from common.tensor_files import RefusedError, read_tensors, write_tensors
+from common.files.tensor_file import RefusedError, read_tensors, write_tensors
 
 
 def make_plain():
