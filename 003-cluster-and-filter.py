@@ -32,8 +32,8 @@ from common.filtering import (
     read_known_molecules,
     write_filtered_shard,
 )
+from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
 from common.shards import Shards, check_output, make_shards, publish_datasets, sum_counts
-from common.workers import count_available_cpus, format_peak_memory, run_stage
 
 CLUSTER = True  # False keeps every conformer and writes to outputs/data-filtered
 CLUSTER_SOURCES = ("gen2-opt",)  # the sources whose conformers are thinned; the others pass through

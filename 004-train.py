@@ -35,6 +35,7 @@ from common.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.parameter_table import write_parameter_table
 from common.pass_settings import PassSettings
 from common.priors import build_prior
+from common.processes.pool import format_peak_memory, run_stage
 from common.run_settings import name_run, read_first_settings
 from common.runs import Checkpoint, compute_losses, create_run_folder, load_checkpoint, save_force_field, summarise
 from common.splits import SPLITS
@@ -43,7 +44,6 @@ from common.tensorboard_results import log_results
 from common.tensors import ParameterizedMolecules, TensorForceField, load_parameters
 from common.trainable import Column, Trainable, build_trainable
 from common.uncertainty import compute_uncertainty
-from common.workers import format_peak_memory, run_stage
 
 # --- what is trained -------------------------------------------------------------------------------------------------
 # Each type with its columns. scale: the optimiser sees value * scale; lower, upper: limits; prior: width of the

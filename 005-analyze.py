@@ -23,8 +23,8 @@ from common.curves import read_curves
 from common.evaluation import evaluate, index_data, load_candidates
 from common.figures import draw_all
 from common.metrics import sum_over_entries
+from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
 from common.results import collect_results
-from common.workers import count_available_cpus, format_peak_memory, run_stage
 
 RUNS = pathlib.Path("outputs/runs")
 OUTPUT = pathlib.Path("outputs/analysis")

@@ -39,10 +39,10 @@ from common.fitting import fit_exact
 from common.losses import build_objective
 from common.pass_settings import PassSettings
 from common.potentials import compute_energy, compute_forces
+from common.processes.pool import measure_peak_memory, run_stage, use_one_thread
 from common.tensors import ParameterizedMolecules, load_parameters
 from common.trainable import Column, build_trainable
 from common.training import iterate_adam
-from common.workers import measure_peak_memory, run_stage, use_one_thread
 
 SIZES = (1_000, 10_000, 100_000)  # conformers
 N_EPOCHS = 1_000  # of the fit that is compared

@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.espaloma import WANTED
 from common.heterograph import read_heterograph
-from common.workers import run_stage, use_one_thread
+from common.processes.pool import run_stage, use_one_thread
 
 N_FILES = 300  # at most, spread over the archive
 N_REPEATS = 5

@@ -36,8 +36,8 @@ from common.archive import DUPLICATES
 from common.espaloma_writer import write_entry
 from common.heterograph import Heterograph, read_heterograph
 from common.heterograph_writer import write_heterograph
+from common.processes.pool import count_available_cpus, format_peak_memory, run_in_processes, run_stage
 from common.units import BOHR_TO_ANGSTROM, HARTREE_TO_KCAL_PER_MOL
-from common.workers import count_available_cpus, format_peak_memory, run_in_processes, run_stage
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

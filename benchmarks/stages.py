@@ -19,7 +19,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from benchmarks.make_archive import make_archive
-from common.workers import count_available_cpus, run_stage
+from common.processes.pool import count_available_cpus, run_stage
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

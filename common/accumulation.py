@@ -22,14 +22,14 @@ from common.gram import WeightedEntry, compute_entry_grams
 from common.interactions import build_interactions
 from common.linearization import Linearization
 from common.molecule import compute_connectivity_key
-from common.parallel import Ranks, is_under_torchrun, join_torchrun, run_ranks
 from common.pass_plan import Plan, Row, assign_shards, plan_pass
 from common.pass_settings import PassSettings, weigh_conformers
-from common.progress import make_bar
+from common.processes.pool import count_available_cpus, measure_peak_memory
+from common.processes.progress import make_bar
+from common.processes.ranks import Ranks, is_under_torchrun, join_torchrun, run_ranks
 from common.splits import SPLITS
 from common.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
 from common.tensors import ParameterizedMolecules, load_parameters
-from common.workers import count_available_cpus, measure_peak_memory
 
 FORMAT = 5
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""

@@ -19,9 +19,9 @@ from common.dataset import Entry, list_sources, open_dataset, read_entries
 from common.molecule import compute_connectivity_key
 from common.pass_settings import PassSettings, weigh_conformers
 from common.potentials import compute_energy, compute_forces
-from common.shards import cut_into_slices
+from common.processes.pool import run_in_processes
+from common.processes.slices import cut_into_slices
 from common.tensors import ParameterizedMolecules, TensorForceField, TensorTopology, load_parameters
-from common.workers import run_in_processes
 
 MAX_CONFORMERS_PER_SLICE = 2_000
 """What a worker takes at once."""

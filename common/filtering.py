@@ -13,7 +13,7 @@ import pyarrow.compute
 from common.clustering import cluster_butina, compute_rmsd_matrix
 from common.dataset import Entry, ShardWriter, open_dataset, read_entries
 from common.molecule import from_mapped_smiles
-from common.shards import cut_into_slices
+from common.processes.slices import cut_into_slices
 
 VERSION = 1
 """Raised whenever the same input and settings would give another output."""

@@ -5,7 +5,7 @@ import pathlib
 
 from common.fitting import fit_exact, search_all
 from common.losses import Objective
-from common.progress import make_bar
+from common.processes.progress import make_bar
 from common.runs import Checkpoint, Log, compute_losses, save_checkpoint, save_force_field
 from common.tensors import ParameterizedMolecules, TensorForceField
 from common.trainable import ColumnSettings, Trainable

@@ -20,6 +20,7 @@ from common.files.atomic import replace_atomically
 from common.molecule import from_mapped_smiles
 from common.offxml import ForceFieldFile, parse_force_field
 from common.potentials import mix_lorentz_berthelot
+from common.processes.pool import run_stage
 from common.smirks import compile_smirks
 from common.smirnoff_units import parse_quantity
 from common.tensors import (
@@ -29,7 +30,6 @@ from common.tensors import (
     TensorTopology,
     load_parameters,
 )
-from common.workers import run_stage
 
 KILOJOULE_PER_KILOCALORIE = 4.184
 """The thermochemical calorie, exact by definition."""

@@ -15,6 +15,7 @@ from rdkit import Chem
 from common.charges import load_charge_model
 from common.molecule import from_mapped_smiles
 from common.offxml import ForceFieldError, ForceFieldFile
+from common.processes.pool import run_in_processes
 from common.smirnoff import Assigner, Assignment, build_potentials, list_bonds
 from common.smirnoff_charges import (
     ChargeMethod,
@@ -32,7 +33,6 @@ from common.tensors import (
     TensorTopology,
     ValenceParameterMap,
 )
-from common.workers import run_in_processes
 
 CHUNK_SIZE = 16
 """Molecules that a worker takes at a time; their charges are computed in one batch."""

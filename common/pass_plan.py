@@ -16,7 +16,7 @@ from common.dataset import list_sources, open_dataset, read_provenance
 from common.interactions import find_vdw_pairs
 from common.linearization import Linearization
 from common.pass_settings import PassSettings
-from common.shards import cut_into_slices
+from common.processes.slices import cut_into_slices
 from common.splits import split_molecules
 from common.tensors import VALENCE_TYPES, ParameterizedMolecules, TensorTopology
 

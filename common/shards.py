@@ -24,7 +24,7 @@ import pyarrow
 from common.dataset import SCHEMA, finish_dataset
 from common.files.atomic import follow_links, name_full_disk, recover_folder, replace_atomically, replace_folder
 from common.files.fingerprints import compute_fingerprint
-from common.workers import run_in_processes
+from common.processes.pool import run_in_processes
 
 FORMAT = 1
 """Version of the layout of a shard folder."""
@@ -47,25 +47,6 @@ class Shards:
     paths: tuple[pathlib.Path, ...]
     results: tuple[dict[str, typing.Any], ...]
     made: tuple[bool, ...]
-
-
-def cut_into_slices(items: typing.Sequence, weights: typing.Sequence[float], limit: float) -> list[list]:
-    """Cuts items, in their order, into slices whose weights add up to at most ``limit``; one item is never cut.
-
-    Args:
-        items: what is to be worked on.
-        weights: of each item, e.g. its size or number of conformers.
-        limit: the largest sum of weights in a slice, unless it has a single item.
-    """
-    slices: list[list] = []
-    total = 0.0
-    for item, weight in zip(items, weights, strict=True):
-        if not slices or total + weight > limit:
-            slices.append([])
-            total = 0.0
-        slices[-1].append(item)
-        total += weight
-    return slices
 
 
 def make_shards(

@@ -8,7 +8,7 @@ import scipy.optimize
 import torch
 
 from common.losses import Objective
-from common.progress import make_bar
+from common.processes.progress import make_bar
 from common.trainable import Trainable
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from common.molecule import from_mapped_smiles
+from common.processes.pool import use_one_thread
 from common.smirnoff import find_exclusions
 from common.tensors import (
     ENERGY_FUNCTIONS,
@@ -22,7 +23,6 @@ from common.tensors import (
     TensorTopology,
     ValenceParameterMap,
 )
-from common.workers import use_one_thread
 
 PARITY = pathlib.Path(__file__).parent / "data" / "parity"
 N_PARTICLES = {"Bonds": 2, "Angles": 3, "ProperTorsions": 4, "ImproperTorsions": 4}

@@ -12,7 +12,8 @@ import pytest
 
 from common.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
 from common.files.fingerprints import compute_fingerprint
-from common.shards import check_output, cut_into_slices, drop_rows, make_shards, publish_datasets, sum_counts
+from common.processes.slices import cut_into_slices
+from common.shards import check_output, drop_rows, make_shards, publish_datasets, sum_counts
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 

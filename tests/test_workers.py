@@ -11,7 +11,7 @@ import typing
 
 import pytest
 
-from common.workers import format_peak_memory, hold_ctrl_c, measure_peak_memory, run_in_processes
+from common.processes.pool import format_peak_memory, hold_ctrl_c, measure_peak_memory, run_in_processes
 
 
 def square(x: int) -> int:
@@ -68,7 +68,7 @@ def test_peak_memory_is_said_in_megabytes():
 
 def test_peak_memory_is_each_process_own(monkeypatch):
     """A parent that was large once hands nothing down to its workers, which are what they report of themselves."""
-    monkeypatch.setattr("common.workers._workers_peak", 0.0)
+    monkeypatch.setattr("common.processes.pool._workers_peak", 0.0)
     own = measure_peak_memory() + 300.0
     bytearray(int((own - read_resident_memory() + 50.0) * 2**20))
     [worker] = run_in_processes(take_memory, [80], 2, [1], "memory", "item")

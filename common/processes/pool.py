@@ -19,7 +19,7 @@ import typing
 import threadpoolctl
 
 from common.files.atomic import FULL_DISK
-from common.progress import make_bar
+from common.processes.progress import make_bar
 
 REPEAT_SECONDS = 0.05
 """After which a Ctrl-C that Python has dropped is repeated."""

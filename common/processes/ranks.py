@@ -11,7 +11,7 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from common.workers import describe_error, end_with_parent, give_one_thread, hold_ctrl_c
+from common.processes.pool import describe_error, end_with_parent, give_one_thread, hold_ctrl_c
 
 TIMEOUT = datetime.timedelta(hours=12)
 """How long a rank waits for the others: they may have more to do, or a slower disk."""
