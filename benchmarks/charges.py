@@ -17,7 +17,7 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.charges import DEFAULT_MODEL, ChargeError, load_charge_model
-from common.molecule import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles
 from common.nagl_features import compute_atom_features
 from common.nagl_weights import find_weights, load_weights
 

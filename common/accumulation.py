@@ -21,7 +21,7 @@ from common.files.tensor_file import read_tensors, read_tensors_if_whole, write_
 from common.gram import WeightedEntry, compute_entry_grams
 from common.interactions import build_interactions
 from common.linearization import Linearization
-from common.molecule import compute_connectivity_key
+from common.molecules.mapped_smiles import compute_connectivity_key
 from common.pass_plan import Plan, Row, assign_shards, plan_pass
 from common.pass_settings import PassSettings, weigh_conformers
 from common.processes.pool import count_available_cpus, measure_peak_memory

@@ -10,7 +10,7 @@ import numpy
 
 from common.evaluation import Candidate, list_smiles
 from common.metrics import EntryErrors
-from common.molecule import compute_connectivity_key
+from common.molecules.mapped_smiles import compute_connectivity_key
 from common.offxml import read_force_field
 from common.offxml_find import find_force_field
 from common.parameterize import parameterize

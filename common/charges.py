@@ -14,7 +14,7 @@ import numpy
 import torch
 from rdkit import Chem
 
-from common.molecule import perceive
+from common.molecules.mapped_smiles import perceive
 from common.nagl_features import check_features, compute_atom_features
 from common.nagl_lookup import LookupTable
 from common.nagl_network import AtomGraph, ChargeNetwork, build_network
@@ -73,7 +73,7 @@ class ChargeModel:
         """Charges of many molecules at once.
 
         Args:
-            mols: as :func:`common.molecule.from_mapped_smiles` gives them: hydrogens explicit, MDL aromaticity.
+            mols: as :func:`common.molecules.mapped_smiles.from_mapped_smiles` gives them: hydrogens explicit, MDL aromaticity.
 
         Returns:
             For each molecule its charges [e], ``shape=(n_atoms,)`` float64, which add up to its formal charge; or, in

@@ -6,7 +6,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDepictor
 from rdkit.Chem.Draw import rdMolDraw2D
 
-from common.molecule import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles
 
 SIZE = (260, 170)
 """[pixel] of a drawing; it may be scaled."""

@@ -10,8 +10,8 @@ import typing
 
 from rdkit import Chem
 
-from common.molecule import from_mapped_smiles, perceive, to_mapped_smiles
-from common.stereochemistry import Labels, compute_cip_labels, compute_rdkit_labels
+from common.molecules.mapped_smiles import from_mapped_smiles, perceive, to_mapped_smiles
+from common.molecules.stereochemistry import Labels, compute_cip_labels, compute_rdkit_labels
 
 _BOND_TYPES = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
 _ATOM_LABELS = ("R", "S", None)

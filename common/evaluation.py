@@ -16,7 +16,7 @@ import pyarrow.compute
 import torch
 
 from common.dataset import Entry, list_sources, open_dataset, read_entries
-from common.molecule import compute_connectivity_key
+from common.molecules.mapped_smiles import compute_connectivity_key
 from common.pass_settings import PassSettings, weigh_conformers
 from common.potentials import compute_energy, compute_forces
 from common.processes.pool import run_in_processes

@@ -12,7 +12,7 @@ import pyarrow.compute
 
 from common.clustering import cluster_butina, compute_rmsd_matrix
 from common.dataset import Entry, ShardWriter, open_dataset, read_entries
-from common.molecule import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles
 from common.processes.slices import cut_into_slices
 
 VERSION = 1

@@ -12,7 +12,7 @@ import typing
 import numpy
 from rdkit import Chem, rdBase
 
-from common.molecule import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles
 from common.nagl_weights import LookupEntry
 
 INCHI_OPTIONS = "/LargeMolecules /FixedH"

@@ -11,7 +11,7 @@ import functools
 from rdkit import Chem
 from rdkit.Chem import rdChemReactions
 
-from common.molecule import perceive
+from common.molecules.mapped_smiles import perceive
 
 RULES = (
     "[N,P,As,Sb;X3:1](=[O,S,Se,Te:2])=[O,S,Se,Te:3]>>[*+1:1](-[*-1:2])=[*:3]",  # nitro and its kin

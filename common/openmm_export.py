@@ -17,7 +17,7 @@ import typing
 from rdkit import Chem
 
 from common.files.atomic import replace_atomically
-from common.molecule import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles
 from common.offxml import ForceFieldFile, parse_force_field
 from common.potentials import mix_lorentz_berthelot
 from common.processes.pool import run_stage

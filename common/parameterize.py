@@ -13,7 +13,7 @@ import torch
 from rdkit import Chem
 
 from common.charges import load_charge_model
-from common.molecule import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles
 from common.offxml import ForceFieldError, ForceFieldFile
 from common.processes.pool import run_in_processes
 from common.smirnoff import Assigner, Assignment, build_potentials, list_bonds

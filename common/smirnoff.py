@@ -124,7 +124,7 @@ class Assigner:
         """Finds the parameters of a molecule.
 
         Args:
-            mol: as ``common.molecule.from_mapped_smiles`` gives it.
+            mol: as ``common.molecules.mapped_smiles.from_mapped_smiles`` gives it.
 
         Raises:
             AssignmentError: a bond, angle, proper torsion or atom has no pattern, or there are two molecules.

@@ -4,7 +4,7 @@ import collections
 import hashlib
 import typing
 
-from common.molecule import compute_connectivity_key
+from common.molecules.mapped_smiles import compute_connectivity_key
 
 SPLITS = ("train", "validation", "test")
 

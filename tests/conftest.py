@@ -8,7 +8,7 @@ import numpy
 import pytest
 import torch
 
-from common.molecule import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles
 from common.processes.pool import use_one_thread
 from common.smirnoff import find_exclusions
 from common.tensors import (

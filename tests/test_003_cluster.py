@@ -14,7 +14,7 @@ from rdkit.ML.Cluster import Butina
 
 from common.dataset import Entry, open_dataset, read_entries, read_provenance
 from common.filtering import KnownMolecules, examine_source, select_superposed_atoms
-from common.molecule import from_mapped_smiles, to_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
 from common.tensors import ParameterizedMolecules, TensorForceField, TensorTopology, save_parameters
 from tests.helpers import write_dataset
 

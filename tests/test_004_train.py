@@ -19,7 +19,7 @@ from rdkit.Chem import AllChem
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from common.dataset import Entry
-from common.molecule import to_mapped_smiles
+from common.molecules.mapped_smiles import to_mapped_smiles
 from common.offxml import parse_force_field, read_force_field
 from common.parameterize import parameterize
 from common.potentials import compute_energy, compute_forces

@@ -21,7 +21,7 @@ from common.analysis_folder import create_analysis_folder
 from common.dataset import list_sources, open_dataset, read_entries
 from common.evaluation import evaluate_here, index_data, load_candidates
 from common.metrics import sum_over_entries
-from common.molecule import compute_connectivity_key, from_mapped_smiles, to_mapped_smiles
+from common.molecules.mapped_smiles import compute_connectivity_key, from_mapped_smiles, to_mapped_smiles
 from common.offxml import read_force_field
 from common.parameterize import parameterize
 from common.potentials import compute_energy, compute_forces

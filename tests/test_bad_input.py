@@ -23,7 +23,7 @@ import torch
 from benchmarks.make_archive import change_graph, make_archive
 from common.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
 from common.espaloma import EntryError, read_entry
-from common.molecule import compute_connectivity_key
+from common.molecules.mapped_smiles import compute_connectivity_key
 from common.offxml import read_force_field
 from common.parameterize import parameterize
 from common.pass_plan import index_rows

@@ -10,7 +10,7 @@ import pytest
 from rdkit import Chem
 
 from common.charges import ChargeError, ChargeModel, load_charge_model
-from common.molecule import from_mapped_smiles, perceive
+from common.molecules.mapped_smiles import from_mapped_smiles, perceive
 from common.nagl_features import compute_atom_features
 from common.nagl_weights import find_weights, load_weights
 

@@ -4,7 +4,7 @@ import numpy
 import pytest
 from rdkit import Chem
 
-from common.molecule import from_mapped_smiles, perceive
+from common.molecules.mapped_smiles import from_mapped_smiles, perceive
 from common.nagl_lookup import LookupTable
 from common.nagl_weights import LookupEntry
 

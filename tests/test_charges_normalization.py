@@ -3,7 +3,7 @@
 import pytest
 from rdkit import Chem
 
-from common.molecule import perceive
+from common.molecules.mapped_smiles import perceive
 from common.normalization import RULES, normalize
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 from rdkit import Chem
 
-from common.molecule import perceive
+from common.molecules.mapped_smiles import perceive
 from common.normalization import normalize
 from common.resonance import RESONANCE_TYPES, Bond, compute_average_formal_charges
 

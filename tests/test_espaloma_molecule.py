@@ -7,8 +7,8 @@ import pytest
 from rdkit import Chem
 
 from common.espaloma_molecule import format_molecule, parse_molecule
-from common.molecule import from_mapped_smiles, perceive, to_mapped_smiles
-from common.stereochemistry import LABELLINGS, apply_labels
+from common.molecules.mapped_smiles import from_mapped_smiles, perceive, to_mapped_smiles
+from common.molecules.stereochemistry import LABELLINGS, apply_labels
 
 DATA = pathlib.Path(__file__).parent / "data" / "heterograph"
 SAMPLES = ("ethanol", "methanol-opt-path", "n-methylacetamide")

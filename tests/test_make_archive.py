@@ -12,7 +12,7 @@ from benchmarks.make_archive import DAMAGES, SHARES, compute_energies, iterate_m
 from common.archive import find_entries
 from common.conversion import read_location
 from common.espaloma import EntryError, read_entry
-from common.molecule import compute_connectivity_key
+from common.molecules.mapped_smiles import compute_connectivity_key
 from common.units import BOHR_TO_ANGSTROM
 
 N_CONFS = 700

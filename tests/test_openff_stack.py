@@ -16,7 +16,7 @@ import torch
 from rdkit import Chem
 
 from common.dataset import open_dataset, read_entries
-from common.molecule import to_mapped_smiles
+from common.molecules.mapped_smiles import to_mapped_smiles
 from common.offxml import parse_force_field, read_force_field
 from common.offxml_write import format_offxml
 from common.openff_stack import (

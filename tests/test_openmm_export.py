@@ -8,7 +8,7 @@ import numpy
 import pytest
 import torch
 
-from common.molecule import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles
 from common.offxml import parse_force_field
 from common.openmm_export import (
     FORCE_GROUPS,

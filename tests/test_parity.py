@@ -12,7 +12,7 @@ import pytest
 import torch
 from rdkit import Chem
 
-from common.molecule import perceive, to_mapped_smiles
+from common.molecules.mapped_smiles import perceive, to_mapped_smiles
 from common.offxml import read_force_field
 from common.parameterize import parameterize
 from common.potentials import compute_energy_by_type, compute_forces_by_type

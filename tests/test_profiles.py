@@ -6,7 +6,7 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdMolTransforms
 
-from common.molecule import from_mapped_smiles, to_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
 from common.profiles import Scan, build_profile, find_scan
 from common.tensors import TensorTopology, ValenceParameterMap
 

@@ -8,7 +8,7 @@ import numpy
 import pytest
 from rdkit import Chem
 
-from common.molecule import from_mapped_smiles, to_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
 from common.offxml import parse_force_field, read_force_field
 from common.smirnoff import Assigner, AssignmentError, build_potentials, find_exclusions, list_propers
 from common.tensors import ENERGY_FUNCTIONS, PARAMETER_UNITS, ParameterKey

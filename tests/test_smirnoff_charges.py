@@ -4,7 +4,7 @@ import numpy
 import pytest
 
 from common.charges import DEFAULT_MODEL
-from common.molecule import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles
 from common.offxml import ForceFieldError, parse_force_field
 from common.smirnoff_charges import (
     check_total_charge,

@@ -8,7 +8,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from common.molecule import from_mapped_smiles, to_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
 from common.offxml import read_force_field
 from common.smirnoff import Assigner, build_potentials
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.molecule import from_mapped_smiles, to_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
 from common.splits import split_molecules
 
 ALCOHOLS = [f"{'C' * n}O" for n in range(1, 41)]

@@ -5,8 +5,8 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from common.molecule import from_mapped_smiles, perceive, to_mapped_smiles
-from common.stereochemistry import (
+from common.molecules.mapped_smiles import from_mapped_smiles, perceive, to_mapped_smiles
+from common.molecules.stereochemistry import (
     LABELLINGS,
     apply_labels,
     compute_cip_labels,

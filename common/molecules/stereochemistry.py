@@ -11,7 +11,7 @@ import numpy
 from rdkit import Chem
 from rdkit.Chem import rdCIPLabeler
 
-from common.molecule import from_mapped_smiles, to_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
 
 MAX_UNSETTLED = 6
 """If flipping what disagrees does not settle, all arrangements of so many centres and bonds are tried (2**6)."""
