@@ -21,7 +21,6 @@ import functools
 import pathlib
 import time
 
-from common.console import format_left_out, suggest_command
 from common.dataset import list_sources
 from common.filtering import (
     VERSION,
@@ -33,6 +32,7 @@ from common.filtering import (
     write_filtered_shard,
 )
 from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
+from common.reporting.console import format_left_out, suggest_command
 from common.shards import Shards, check_output, make_shards, publish_datasets, sum_counts
 
 CLUSTER = True  # False keeps every conformer and writes to outputs/data-filtered

@@ -8,12 +8,12 @@ import shutil
 import typing
 
 from common.curves import Curve
-from common.drawing import draw_molecule
 from common.figures import Drawing
 from common.files.atomic import get_beside, name_full_disk, remove_leftovers
 from common.files.plain import write_json, write_table
-from common.plots import render_svg
 from common.report import Picture, render_report
+from common.reporting.plots import render_svg
+from common.reporting.structures import draw_molecule
 from common.results import Results
 from common.run_settings import propose_names
 

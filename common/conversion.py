@@ -8,9 +8,9 @@ import re
 import typing
 
 from common.archive import EntryLocation
-from common.console import format_left_out
 from common.dataset import Entry, ShardWriter
 from common.espaloma import CheckedEntry, EntryError, read_checked_entry
+from common.reporting.console import format_left_out
 from common.shards import Shards, drop_rows
 
 MAX_REASONS = 10

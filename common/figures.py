@@ -9,7 +9,8 @@ from common.changes import Change
 from common.curves import Curve
 from common.evaluation import Evaluation
 from common.metrics import EntryErrors
-from common.plots import (
+from common.reporting.numbers import format_number
+from common.reporting.plots import (
     COLOURS,
     ENERGY_UNIT,
     FORCE_UNIT,
@@ -25,7 +26,6 @@ from common.plots import (
     plot_profile,
 )
 from common.results import N_CHANGES, Results
-from common.verdict import format_number
 
 FORCE_COVERAGE = 0.9999
 """The axes of force parity plots show this fraction of the components: a single clash would hide all others."""

@@ -6,8 +6,8 @@ import typing
 
 import jinja2
 
+from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number, format_percentage
 from common.run_settings import describe_columns
-from common.verdict import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number, format_percentage
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 

@@ -25,8 +25,8 @@ from common.metrics import (
 from common.parameter_table import read_ids
 from common.pass_settings import weigh_conformers
 from common.profiles import build_profile, find_scan
+from common.reporting.numbers import write_verdict
 from common.tensors import ParameterizedMolecules
-from common.verdict import write_verdict
 
 N_WORST = 12
 """Molecules that are drawn."""

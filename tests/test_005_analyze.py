@@ -25,8 +25,8 @@ from common.molecules.mapped_smiles import compute_connectivity_key, from_mapped
 from common.offxml import read_force_field
 from common.parameterize import parameterize
 from common.potentials import compute_energy, compute_forces
+from common.reporting.numbers import format_number
 from common.tensors import save_parameters
-from common.verdict import format_number
 from tests.helpers import change_parameters, make_entries, simulate_entries, write_dataset
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from common.console import format_left_out, suggest_command
+from common.reporting.console import format_left_out, suggest_command
 
 
 def test_the_next_command_names_what_is_not_where_the_next_stage_looks():

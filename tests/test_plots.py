@@ -8,7 +8,7 @@ import matplotlib
 import numpy
 import pytest
 
-from common.plots import (
+from common.reporting.plots import (
     COLOURS,
     DENSITY_POINTS,
     Band,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.verdict import format_interval, format_number, format_percentage, write_verdict
+from common.reporting.numbers import format_interval, format_number, format_percentage, write_verdict
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pathlib
 import shlex
 import typing
 
-from common.verdict import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number
+from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number
 
 N_CHANGES = 3
 """Values of each kind that are printed."""
