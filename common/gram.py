@@ -19,7 +19,7 @@ import numpy
 import torch
 
 from common.dataset import Entry
-from common.geometry import (
+from common.geometry.internal_coordinates import (
     compute_angles_with_gradients,
     compute_dihedrals_with_gradients,
     compute_distances_with_gradients,

@@ -10,7 +10,7 @@ import typing
 
 import torch
 
-from common.geometry import (
+from common.geometry.internal_coordinates import (
     compute_angles,
     compute_angles_with_gradients,
     compute_dihedrals,

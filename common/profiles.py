@@ -6,7 +6,7 @@ import typing
 import numpy
 import torch
 
-from common.geometry import compute_dihedrals
+from common.geometry.internal_coordinates import compute_dihedrals
 from common.tensors import TensorTopology
 
 MIN_SCAN_LENGTH = 8

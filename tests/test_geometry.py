@@ -7,7 +7,7 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import AllChem, rdMolTransforms
 
-from common import geometry
+from common.geometry import internal_coordinates as geometry
 
 COORDINATES = [
     (2, geometry.compute_distances, geometry.compute_distances_with_gradients),

@@ -1,0 +1,4 @@
+"""Internal coordinates with their gradients.
+
+May use ``molecules`` and below.
+"""
