@@ -19,7 +19,7 @@ import numpy
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.espaloma import WANTED
-from common.heterograph import read_heterograph
+from common.heterograph.reader import read_heterograph
 from common.processes.pool import run_stage, use_one_thread
 
 N_FILES = 300  # at most, spread over the archive

@@ -14,7 +14,7 @@ from rdkit import Chem
 
 from common.dataset import Entry
 from common.espaloma_molecule import LabelledMolecule, parse_molecule
-from common.heterograph import Frame, read_heterograph
+from common.heterograph.reader import Frame, read_heterograph
 from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
 from common.molecules.stereochemistry import LABELLINGS, apply_labels, find_agreeing_conformers
 from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM, HARTREE_TO_KCAL_PER_MOL

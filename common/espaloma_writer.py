@@ -12,8 +12,8 @@ from rdkit import Chem
 
 from common.espaloma_molecule import format_molecule
 from common.files.atomic import replace_atomically
-from common.heterograph import EdgeType, Heterograph
-from common.heterograph_writer import write_heterograph
+from common.heterograph.reader import EdgeType, Heterograph
+from common.heterograph.writer import write_heterograph
 
 NODE_TYPES = ("g", "n1", "n2", "n3", "n4", "n4_improper", "nonbonded", "onefour")
 """The molecule, atoms, bonds, angles, proper and improper torsions, pairs of atoms more than three and exactly three

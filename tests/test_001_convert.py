@@ -14,8 +14,8 @@ from rdkit.Chem import AllChem
 from common.dataset import open_dataset, read_entries, read_provenance
 from common.espaloma import read_entry
 from common.espaloma_writer import write_entry
-from common.heterograph import Heterograph, read_heterograph
-from common.heterograph_writer import write_heterograph
+from common.heterograph.reader import Heterograph, read_heterograph
+from common.heterograph.writer import write_heterograph
 
 ROOT = pathlib.Path(__file__).parent.parent
 DATA = ROOT / "tests" / "data" / "heterograph"

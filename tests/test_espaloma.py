@@ -18,8 +18,8 @@ from common.espaloma import (
     read_entry,
 )
 from common.espaloma_writer import write_entry
-from common.heterograph import Heterograph, read_heterograph
-from common.heterograph_writer import write_heterograph
+from common.heterograph.reader import Heterograph, read_heterograph
+from common.heterograph.writer import write_heterograph
 from common.units import BOHR_TO_ANGSTROM
 
 DATA = pathlib.Path(__file__).parent / "data" / "heterograph"

@@ -10,10 +10,10 @@ import tracemalloc
 import numpy
 import pytest
 
-from common.heterograph import Heterograph, read_heterograph
-from common.heterograph_cursor import Cursor, HeterographError
-from common.heterograph_layout import HEADER_BYTES
-from common.heterograph_writer import write_heterograph
+from common.heterograph.cursor import Cursor, HeterographError
+from common.heterograph.layout import HEADER_BYTES
+from common.heterograph.reader import Heterograph, read_heterograph
+from common.heterograph.writer import write_heterograph
 
 DATA = pathlib.Path(__file__).parent / "data" / "heterograph"
 SAMPLES = ("ethanol", "methanol-opt-path", "n-methylacetamide")

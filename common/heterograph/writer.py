@@ -1,4 +1,4 @@
-"""DGL's binary graph files written without DGL; ``common.heterograph_layout`` says how they are laid out."""
+"""DGL's binary graph files written without DGL; ``common.heterograph.layout`` says how they are laid out."""
 
 import os
 import struct
@@ -6,8 +6,7 @@ import struct
 import numpy
 
 from common.files.atomic import replace_atomically
-from common.heterograph import EdgeType, Frame, Heterograph
-from common.heterograph_layout import (
+from common.heterograph.layout import (
     FILE_MAGIC,
     GRAPH_KIND,
     HEADER_BYTES,
@@ -19,6 +18,7 @@ from common.heterograph_layout import (
     encode_relation_start,
     encode_tensor,
 )
+from common.heterograph.reader import EdgeType, Frame, Heterograph
 
 
 def write_heterograph(path: str | os.PathLike, graph: Heterograph) -> None:

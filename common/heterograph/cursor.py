@@ -1,6 +1,6 @@
 """A walk over the bytes of a DGL graph file: numbers, texts, tensors and sparse matrices, each checked on the way.
 
-What lies where is said by ``common.heterograph_layout``, in what order by ``common.heterograph``.
+What lies where is said by ``common.heterograph.layout``, in what order by ``common.heterograph.reader``.
 """
 
 import math
@@ -10,7 +10,7 @@ import typing
 
 import numpy
 
-from common.heterograph_layout import (
+from common.heterograph.layout import (
     COO_MAGIC,
     CSR_MAGIC,
     DTYPES,

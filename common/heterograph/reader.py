@@ -1,4 +1,4 @@
-"""DGL's binary graph files read without DGL; ``common.heterograph_layout`` says how they are laid out.
+"""DGL's binary graph files read without DGL; ``common.heterograph.layout`` says how they are laid out.
 
 There is no checksum: damage inside the data of a tensor cannot be seen.
 """
@@ -11,22 +11,8 @@ import typing
 
 import numpy
 
-from common.heterograph_cursor import (
-    SHORTEST_FRAME,
-    SHORTEST_RELATION,
-    Cursor,
-    HeterographError,
-    Matrix,
-    Tensor,
-)
-from common.heterograph_layout import (
-    FILE_MAGIC,
-    GRAPH_KIND,
-    HEADER_BYTES,
-    HETERO_MAGIC,
-    U64,
-    VERSION,
-)
+from common.heterograph.cursor import SHORTEST_FRAME, SHORTEST_RELATION, Cursor, HeterographError, Matrix, Tensor
+from common.heterograph.layout import FILE_MAGIC, GRAPH_KIND, HEADER_BYTES, HETERO_MAGIC, U64, VERSION
 
 FOOTER_BYTES = 32
 

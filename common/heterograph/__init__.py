@@ -1,0 +1,4 @@
+"""DGL's graph files, read and written without DGL.
+
+May use ``molecules`` and below; no torch.
+"""
