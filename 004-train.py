@@ -30,6 +30,9 @@ from common.files.fingerprints import compute_fingerprint
 from common.files.plain import write_json
 from common.files.provenance import describe_versions
 from common.fitting import fit_valence, try_prior_strengths
+from common.forcefields.parameter_file import load_parameters
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
+from common.forcefields.trainable import Column, Trainable, build_trainable
 from common.losses import Objective, build_objective
 from common.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.parameter_table import write_parameter_table
@@ -41,8 +44,6 @@ from common.runs import Checkpoint, compute_losses, create_run_folder, load_chec
 from common.splits import SPLITS
 from common.statistics import Statistics
 from common.tensorboard_results import log_results
-from common.tensors import ParameterizedMolecules, TensorForceField, load_parameters
-from common.trainable import Column, Trainable, build_trainable
 from common.uncertainty import compute_uncertainty
 
 # --- what is trained -------------------------------------------------------------------------------------------------

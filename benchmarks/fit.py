@@ -36,12 +36,13 @@ import torch
 from common.accumulation import compute_statistics
 from common.dataset import Entry, ShardWriter, finish_dataset, list_sources, open_dataset, read_entries
 from common.fitting import fit_exact
+from common.forcefields.energy import compute_energy, compute_forces
+from common.forcefields.parameter_file import load_parameters
+from common.forcefields.tensors import ParameterizedMolecules
+from common.forcefields.trainable import Column, build_trainable
 from common.losses import build_objective
 from common.pass_settings import PassSettings
-from common.potentials import compute_energy, compute_forces
 from common.processes.pool import measure_peak_memory, run_stage, use_one_thread
-from common.tensors import ParameterizedMolecules, load_parameters
-from common.trainable import Column, build_trainable
 from common.training import iterate_adam
 
 SIZES = (1_000, 10_000, 100_000)  # conformers

@@ -18,6 +18,8 @@ from common.dataset import list_sources, open_dataset, read_entries
 from common.files.atomic import replace_atomically
 from common.files.fingerprints import compute_content_hash, compute_fingerprint
 from common.files.tensor_file import read_tensors, read_tensors_if_whole, write_tensors
+from common.forcefields.parameter_file import load_parameters
+from common.forcefields.tensors import ParameterizedMolecules
 from common.gram import WeightedEntry, compute_entry_grams
 from common.interactions import build_interactions
 from common.linearization import Linearization
@@ -29,7 +31,6 @@ from common.processes.progress import make_bar
 from common.processes.ranks import Ranks, is_under_torchrun, join_torchrun, run_ranks
 from common.splits import SPLITS
 from common.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
-from common.tensors import ParameterizedMolecules, load_parameters
 
 FORMAT = 5
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""

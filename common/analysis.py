@@ -9,6 +9,7 @@ import typing
 import numpy
 
 from common.evaluation import Candidate, list_smiles
+from common.forcefields.parameter_file import save_parameters
 from common.metrics import EntryErrors
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.offxml import read_force_field
@@ -17,7 +18,6 @@ from common.parameterize import parameterize
 from common.pass_settings import PassSettings
 from common.run_settings import label_runs
 from common.runs import find_latest_run
-from common.tensors import save_parameters
 
 CHECK_TOLERANCE = 1e-6
 """Relative: the statistics and the direct evaluation differ by rounding alone, which stays far below."""

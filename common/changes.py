@@ -6,8 +6,8 @@ import math
 import pathlib
 import typing
 
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.parameter_table import read_ids
-from common.tensors import ParameterizedMolecules, TensorForceField
 
 DISPLAY_UNITS = {
     "radian": ("degree", 180.0 / math.pi),

@@ -1,6 +1,6 @@
 """Energies and forces of every conformer under several force fields, set against the quantum reference.
 
-Everything is computed anew from ``common.potentials``, conformer by conformer, and not through the statistics of the
+Everything is computed anew from ``common.forcefields.energy``, conformer by conformer, and not through the statistics of the
 fit, which this checks. The data are streamed in slices over processes; of the forces only sums and a bounded sample
 are kept, of the energies all.
 """
@@ -16,12 +16,13 @@ import pyarrow.compute
 import torch
 
 from common.dataset import Entry, list_sources, open_dataset, read_entries
+from common.forcefields.energy import compute_energy, compute_forces
+from common.forcefields.parameter_file import load_parameters
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.pass_settings import PassSettings, weigh_conformers
-from common.potentials import compute_energy, compute_forces
 from common.processes.pool import run_in_processes
 from common.processes.slices import cut_into_slices
-from common.tensors import ParameterizedMolecules, TensorForceField, TensorTopology, load_parameters
 
 MAX_CONFORMERS_PER_SLICE = 2_000
 """What a worker takes at once."""

@@ -17,10 +17,10 @@ import scipy.linalg
 import scipy.sparse
 import torch
 
+from common.forcefields.tensors import TensorForceField
+from common.forcefields.trainable import ColumnSettings, Trainable
 from common.linearization import MINIMUM_COLUMNS, Linearization
 from common.quadratic import QuadraticForm
-from common.tensors import TensorForceField
-from common.trainable import ColumnSettings, Trainable
 
 RIDGE = 1e-10
 """Of the vanishing prior; the curvature of the data along each column is scaled to 1. Far above rounding."""

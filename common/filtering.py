@@ -70,9 +70,9 @@ def read_known_molecules(path: str | os.PathLike) -> KnownMolecules:
     """What the ``.pt`` file of stage 002 says of each molecule.
 
     Raises:
-        FileNotFoundError, ValueError: as ``common.tensors.load_parameters``.
+        FileNotFoundError, ValueError: as ``common.forcefields.parameter_file.load_parameters``.
     """
-    from common.tensors import load_parameters  # here, so that worker processes do without torch and its 200 MB
+    from common.forcefields.parameter_file import load_parameters
 
     molecules = load_parameters(path)
     n_atoms = {smiles: topology.n_atoms for smiles, topology in molecules.topologies.items()}

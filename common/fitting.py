@@ -11,9 +11,9 @@ import typing
 import torch
 
 from common.exact import build_valence_problem, solve_valence, to_force_field
+from common.forcefields.tensors import TensorForceField
+from common.forcefields.trainable import ColumnSettings, Trainable
 from common.losses import Objective
-from common.tensors import TensorForceField
-from common.trainable import ColumnSettings, Trainable
 from common.training import Minimum, describe_end, minimise_lbfgs
 
 MAX_ITERATIONS = 500

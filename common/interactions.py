@@ -11,9 +11,9 @@ import typing
 import numpy
 import torch
 
+from common.forcefields.energy import find_scaled_pairs, mix_lorentz_berthelot
+from common.forcefields.tensors import TensorForceField, TensorTopology
 from common.linearization import MINIMUM_COLUMNS, Linearization
-from common.potentials import find_scaled_pairs, mix_lorentz_berthelot
-from common.tensors import TensorForceField, TensorTopology
 from common.units import COULOMB_CONSTANT
 
 

@@ -16,8 +16,9 @@ import functools
 
 import torch
 
-from common.potentials import mix_lorentz_berthelot
-from common.tensors import VALENCE_TYPES, TensorForceField
+from common.forcefields.energy import mix_lorentz_berthelot
+from common.forcefields.tensors import TensorForceField
+from common.forcefields.terms import VALENCE_TYPES
 
 MINIMUM_COLUMNS = {"Bonds": "length", "Angles": "angle"}
 """The column that holds the minimum of each harmonic type."""

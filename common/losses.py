@@ -10,11 +10,11 @@ import typing
 
 import torch
 
+from common.forcefields.tensors import TensorForceField
 from common.linearization import Linearization
 from common.priors import Prior
 from common.quadratic import QuadraticForm
 from common.statistics import Statistics
-from common.tensors import TensorForceField
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,11 +4,11 @@ import dataclasses
 import pathlib
 
 from common.fitting import fit_exact, search_all
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
+from common.forcefields.trainable import ColumnSettings, Trainable
 from common.losses import Objective
 from common.processes.progress import make_bar
 from common.runs import Checkpoint, Log, compute_losses, save_checkpoint, save_force_field
-from common.tensors import ParameterizedMolecules, TensorForceField
-from common.trainable import ColumnSettings, Trainable
 from common.training import describe_end, iterate_adam
 
 

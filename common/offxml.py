@@ -63,7 +63,7 @@ class Parameter:
         smirks: its pattern.
         id: its name, "" if it has none.
         values: one row for each term (each tag, for charges), in the columns and units of
-            ``common.tensors.PARAMETER_UNITS``; empty for constraints.
+            ``common.forcefields.terms.PARAMETER_UNITS``; empty for constraints.
         attributes: all attributes as the file has them, in order.
     """
 

@@ -4,8 +4,8 @@ import math
 import re
 import typing
 
+from common.forcefields.terms import PARAMETER_UNITS
 from common.smirnoff_units import parse_quantity
-from common.tensors import PARAMETER_UNITS
 
 RMIN_HALF_TO_SIGMA = 2.0 / 2 ** (1 / 6)
 """sigma = 2 rmin_half / 2^(1/6): the minimum of the 12-6 potential lies at 2^(1/6) sigma."""
@@ -146,7 +146,7 @@ def read_values(
         n_tags: how many atoms its SMIRKS tags.
 
     Returns:
-        Rows in the columns and units of ``common.tensors.PARAMETER_UNITS``; none for constraints, which are for
+        Rows in the columns and units of ``common.forcefields.terms.PARAMETER_UNITS``; none for constraints, which are for
         dynamics and never applied in a fit.
 
     Raises:

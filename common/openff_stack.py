@@ -2,7 +2,7 @@
 
 The only module that imports openff-toolkit, openff-interchange and smee (openff-nagl through the toolkit); they are
 conda packages, nothing else needs them, and they are loaded when asked for. The names of smee's classes are ours too;
-the records of ``common.tensors`` hold row numbers where smee holds sparse assignment matrices.
+the records of ``common.forcefields.tensors`` hold row numbers where smee holds sparse assignment matrices.
 """
 
 import contextlib
@@ -15,16 +15,7 @@ import warnings
 import numpy
 import torch
 
-from common.nagl_weights import find_weights, load_weights
-from common.offxml import ForceFieldError, ForceFieldFile
-from common.parameterize import MoleculeArrays, collect
-from common.smirnoff import MAX_EXCLUDED_BONDS, Assignment, build_potentials
-from common.smirnoff_charges import AM1_BCC_METHODS, choose_charge_method, describe_charges
-from common.tensors import (
-    ENERGY_FUNCTIONS,
-    NONBONDED_TYPES,
-    PARAMETER_UNITS,
-    VALENCE_TYPES,
+from common.forcefields.tensors import (
     NonbondedParameterMap,
     ParameterizedMolecules,
     ParameterKey,
@@ -33,6 +24,12 @@ from common.tensors import (
     TensorTopology,
     ValenceParameterMap,
 )
+from common.forcefields.terms import ENERGY_FUNCTIONS, NONBONDED_TYPES, PARAMETER_UNITS, VALENCE_TYPES
+from common.nagl_weights import find_weights, load_weights
+from common.offxml import ForceFieldError, ForceFieldFile
+from common.parameterize import MoleculeArrays, collect
+from common.smirnoff import MAX_EXCLUDED_BONDS, Assignment, build_potentials
+from common.smirnoff_charges import AM1_BCC_METHODS, choose_charge_method, describe_charges
 
 PACKAGES = ("openff.toolkit", "openff.interchange", "openff.nagl", "smee")
 

@@ -17,19 +17,14 @@ import typing
 from rdkit import Chem
 
 from common.files.atomic import replace_atomically
+from common.forcefields.energy import mix_lorentz_berthelot
+from common.forcefields.parameter_file import load_parameters
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorPotential, TensorTopology
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.offxml import ForceFieldFile, parse_force_field
-from common.potentials import mix_lorentz_berthelot
 from common.processes.pool import run_stage
 from common.smirks import compile_smirks
 from common.smirnoff_units import parse_quantity
-from common.tensors import (
-    ParameterizedMolecules,
-    TensorForceField,
-    TensorPotential,
-    TensorTopology,
-    load_parameters,
-)
 
 KILOJOULE_PER_KILOCALORIE = 4.184
 """The thermochemical calorie, exact by definition."""

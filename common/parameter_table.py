@@ -7,10 +7,10 @@ import typing
 import numpy
 
 from common.files.atomic import replace_atomically
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
+from common.forcefields.trainable import Trainable
 from common.offxml import parse_force_field
 from common.statistics import Statistics
-from common.tensors import ParameterizedMolecules, TensorForceField
-from common.trainable import Trainable
 from common.uncertainty import Uncertainty
 
 COLUMNS = (

@@ -13,6 +13,15 @@ import torch
 from rdkit import Chem
 
 from common.charges import load_charge_model
+from common.forcefields.tensors import (
+    NonbondedParameterMap,
+    ParameterizedMolecules,
+    ParameterKey,
+    TensorForceField,
+    TensorPotential,
+    TensorTopology,
+    ValenceParameterMap,
+)
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.offxml import ForceFieldError, ForceFieldFile
 from common.processes.pool import run_in_processes
@@ -23,15 +32,6 @@ from common.smirnoff_charges import (
     choose_charge_method,
     compute_increments,
     describe_charges,
-)
-from common.tensors import (
-    NonbondedParameterMap,
-    ParameterizedMolecules,
-    ParameterKey,
-    TensorForceField,
-    TensorPotential,
-    TensorTopology,
-    ValenceParameterMap,
 )
 
 CHUNK_SIZE = 16

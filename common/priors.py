@@ -9,10 +9,10 @@ import dataclasses
 
 import torch
 
+from common.forcefields.tensors import TensorForceField
+from common.forcefields.trainable import ColumnSettings, Trainable
 from common.linearization import MINIMUM_COLUMNS, Linearization
 from common.quadratic import QuadraticForm
-from common.tensors import TensorForceField
-from common.trainable import ColumnSettings, Trainable
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,8 @@ import typing
 import numpy
 import torch
 
+from common.forcefields.tensors import TensorTopology
 from common.geometry.internal_coordinates import compute_dihedrals
-from common.tensors import TensorTopology
 
 MIN_SCAN_LENGTH = 8
 """Fewer conformers are no scan."""

@@ -11,6 +11,7 @@ from common.dataset import list_sources, open_dataset, read_entries
 from common.evaluation import Evaluation, Index
 from common.files.provenance import describe_versions
 from common.filtering import read_fingerprint
+from common.forcefields.tensors import ParameterizedMolecules
 from common.metrics import (
     BOOTSTRAP_SEED,
     CONFIDENCE,
@@ -26,7 +27,6 @@ from common.parameter_table import read_ids
 from common.pass_settings import weigh_conformers
 from common.profiles import build_profile, find_scan
 from common.reporting.numbers import write_verdict
-from common.tensors import ParameterizedMolecules
 
 N_WORST = 12
 """Molecules that are drawn."""

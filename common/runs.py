@@ -11,12 +11,13 @@ from torch.utils.tensorboard import SummaryWriter
 
 from common.files.atomic import replace_atomically
 from common.files.tensor_file import read_tensors_if_whole, write_tensors
+from common.forcefields.parameter_file import save_parameters
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.losses import Objective
 from common.offxml_write import write_offxml
 from common.run_settings import propose_names
 from common.splits import SPLITS
 from common.statistics import Statistics
-from common.tensors import ParameterizedMolecules, TensorForceField, save_parameters
 
 
 def create_run_folder(output: str | os.PathLike, name: str) -> pathlib.Path:

@@ -183,7 +183,7 @@ def parse_quantity(text: str, unit: str) -> float:
 
     Args:
         text: e.g. "1.0 * nanometer".
-        unit: the unit used inside, as ``common.tensors.PARAMETER_UNITS`` spells it; "" for a plain number.
+        unit: the unit used inside, as ``common.forcefields.terms.PARAMETER_UNITS`` spells it; "" for a plain number.
 
     Returns:
         The value in ``unit``.

@@ -13,8 +13,8 @@ import torch
 from common.files.atomic import replace_atomically
 from common.files.fingerprints import compute_content_hash
 from common.files.tensor_file import read_tensors, write_tensors
+from common.forcefields.tensors import TensorForceField
 from common.linearization import Linearization
-from common.tensors import TensorForceField
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,9 +7,9 @@ import numpy
 import scipy.optimize
 import torch
 
+from common.forcefields.trainable import Trainable
 from common.losses import Objective
 from common.processes.progress import make_bar
-from common.trainable import Trainable
 
 
 class Epoch(typing.NamedTuple):

@@ -16,10 +16,10 @@ import typing
 import numpy
 import torch
 
+from common.forcefields.tensors import TensorForceField
+from common.forcefields.trainable import Trainable
 from common.losses import Objective
 from common.statistics import Statistics
-from common.tensors import TensorForceField
-from common.trainable import Trainable
 
 FLAT_EIGENVALUE = 1e-9
 """Directions of the curvature (each column scaled to 1) below this are flat: the data say nothing along them."""

@@ -8,13 +8,7 @@ import numpy
 import pytest
 import torch
 
-from common.molecules.mapped_smiles import from_mapped_smiles
-from common.processes.pool import use_one_thread
-from common.smirnoff import find_exclusions
-from common.tensors import (
-    ENERGY_FUNCTIONS,
-    PARAMETER_UNITS,
-    VALENCE_TYPES,
+from common.forcefields.tensors import (
     NonbondedParameterMap,
     ParameterizedMolecules,
     ParameterKey,
@@ -23,6 +17,10 @@ from common.tensors import (
     TensorTopology,
     ValenceParameterMap,
 )
+from common.forcefields.terms import ENERGY_FUNCTIONS, PARAMETER_UNITS, VALENCE_TYPES
+from common.molecules.mapped_smiles import from_mapped_smiles
+from common.processes.pool import use_one_thread
+from common.smirnoff import find_exclusions
 
 PARITY = pathlib.Path(__file__).parent / "data" / "parity"
 N_PARTICLES = {"Bonds": 2, "Angles": 3, "ProperTorsions": 4, "ImproperTorsions": 4}

@@ -8,8 +8,8 @@ import numpy
 import torch
 
 from common.dataset import Entry, ShardWriter, finish_dataset
-from common.potentials import compute_energy, compute_forces
-from common.tensors import ParameterizedMolecules, TensorForceField
+from common.forcefields.energy import compute_energy, compute_forces
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 
 
 def make_entries(energies: list[dict], n_confs: int, seed: int = 0) -> list[Entry]:

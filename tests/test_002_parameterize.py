@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from common.tensors import load_parameters
+from common.forcefields.parameter_file import load_parameters
 
 ROOT = pathlib.Path(__file__).parents[1]
 STARTER = ROOT / "example" / "starter.offxml"

@@ -19,12 +19,12 @@ from rdkit.Chem import AllChem
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from common.dataset import Entry
+from common.forcefields.energy import compute_energy, compute_forces
+from common.forcefields.parameter_file import load_parameters, save_parameters
 from common.molecules.mapped_smiles import to_mapped_smiles
 from common.offxml import parse_force_field, read_force_field
 from common.parameterize import parameterize
-from common.potentials import compute_energy, compute_forces
 from common.smirnoff import build_potentials
-from common.tensors import load_parameters, save_parameters
 from tests.helpers import change_parameters, simulate_entries, write_dataset
 
 ROOT = pathlib.Path(__file__).parents[1]

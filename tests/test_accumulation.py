@@ -11,9 +11,9 @@ import torch
 from common import accumulation, pass_plan
 from common.accumulation import compute_statistics
 from common.dataset import Entry
+from common.forcefields.parameter_file import save_parameters
 from common.losses import build_objective
 from common.pass_settings import PassSettings, weigh_conformers
-from common.tensors import save_parameters
 from tests.helpers import make_entries, write_dataset
 from tests.test_gram import compute_brute_force, draw_parameters
 

@@ -8,8 +8,8 @@ import pytest
 from common import evaluation
 from common.dataset import Entry
 from common.evaluation import Candidate, evaluate, evaluate_here, index_data, load_candidates
+from common.forcefields.parameter_file import save_parameters
 from common.pass_settings import PassSettings
-from common.tensors import save_parameters
 from tests.helpers import change_parameters, make_entries, write_dataset
 
 ENERGY_TOLERANCE = 1e-6

@@ -7,10 +7,10 @@ import re
 import pytest
 import torch
 
+from common.forcefields.tensors import ParameterKey, TensorForceField
 from common.offxml import parse_force_field, read_force_field
 from common.offxml_write import format_offxml, write_offxml
 from common.smirnoff import build_potentials
-from common.tensors import ParameterKey, TensorForceField
 
 ROOT = pathlib.Path(__file__).parents[1]
 STARTER = ROOT / "example" / "starter.offxml"

@@ -16,6 +16,8 @@ import torch
 from rdkit import Chem
 
 from common.dataset import open_dataset, read_entries
+from common.forcefields.energy import compute_energy, compute_energy_by_type, compute_forces
+from common.forcefields.tensors import TensorForceField
 from common.molecules.mapped_smiles import to_mapped_smiles
 from common.offxml import parse_force_field, read_force_field
 from common.offxml_write import format_offxml
@@ -29,9 +31,7 @@ from common.openff_stack import (
     to_smee,
 )
 from common.parameterize import parameterize
-from common.potentials import compute_energy, compute_energy_by_type, compute_forces
 from common.smirnoff import build_potentials
-from common.tensors import TensorForceField
 from tests.helpers import make_entries, write_dataset
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -8,6 +8,8 @@ import numpy
 import pytest
 import torch
 
+from common.forcefields.energy import compute_energy_by_type, compute_forces_by_type
+from common.forcefields.parameter_file import save_parameters
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.offxml import parse_force_field
 from common.openmm_export import (
@@ -20,8 +22,6 @@ from common.openmm_export import (
     load_openmm,
     write_openmm_xml,
 )
-from common.potentials import compute_energy_by_type, compute_forces_by_type
-from common.tensors import save_parameters
 
 openmm = pytest.importorskip("openmm", reason="OpenMM is an optional dependency (requirements-dev.txt)")
 

@@ -12,11 +12,12 @@ import pytest
 import torch
 from rdkit import Chem
 
+from common.forcefields.energy import compute_energy_by_type, compute_forces_by_type
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
+from common.forcefields.terms import VALENCE_TYPES
 from common.molecules.mapped_smiles import perceive, to_mapped_smiles
 from common.offxml import read_force_field
 from common.parameterize import parameterize
-from common.potentials import compute_energy_by_type, compute_forces_by_type
-from common.tensors import VALENCE_TYPES, ParameterizedMolecules, TensorForceField, TensorTopology
 from tests.conftest import PARITY, read_gzipped_json
 
 FORCE_FIELDS = pathlib.Path(__file__).parents[2] / "shared" / "force-fields"

@@ -4,8 +4,8 @@ import numpy
 import pytest
 import torch
 
-from common.potentials import compute_energy, compute_energy_by_type, compute_forces, compute_forces_by_type
-from common.tensors import NonbondedParameterMap, TensorTopology, ValenceParameterMap
+from common.forcefields.energy import compute_energy, compute_energy_by_type, compute_forces, compute_forces_by_type
+from common.forcefields.tensors import NonbondedParameterMap, TensorTopology, ValenceParameterMap
 from tests.helpers import rotate_randomly
 
 PARITY_TOLERANCE = 1e-6

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 import torch
 
-from common.tensors import load_parameters, save_parameters
+from common.forcefields.parameter_file import load_parameters, save_parameters
 
 
 def assert_equal(first, second) -> None:

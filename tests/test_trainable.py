@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from common.trainable import Column, build_trainable
+from common.forcefields.trainable import Column, build_trainable
 
 COLUMNS = {
     "Bonds": {"k": Column(scale=0.01, lower=0.0), "length": Column(lower=0.0, upper=1.5)},

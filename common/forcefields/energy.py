@@ -10,6 +10,7 @@ import typing
 
 import torch
 
+from common.forcefields.tensors import NonbondedParameterMap, TensorForceField, TensorPotential, TensorTopology
 from common.geometry.internal_coordinates import (
     compute_angles,
     compute_angles_with_gradients,
@@ -18,7 +19,6 @@ from common.geometry.internal_coordinates import (
     compute_distances,
     compute_distances_with_gradients,
 )
-from common.tensors import NonbondedParameterMap, TensorForceField, TensorPotential, TensorTopology
 from common.units import COULOMB_CONSTANT
 
 GEOMETRY = {

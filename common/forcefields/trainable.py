@@ -5,7 +5,7 @@ import typing
 
 import torch
 
-from common.tensors import TensorForceField
+from common.forcefields.tensors import TensorForceField
 
 
 @dataclasses.dataclass(frozen=True)

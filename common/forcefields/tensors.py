@@ -1,0 +1,144 @@
+"""Force field and topologies as tensors, and the ``.pt`` file that carries them from stage to stage.
+
+The records follow the smee data model name for name (TensorForceField, TensorPotential, TensorTopology), with one
+difference: where smee holds a sparse assignment matrix, these hold ``parameter_idxs``, the row of the parameter
+that each interaction uses. Units: Angstrom, kcal/mol, radian, elementary charge. Values are float64, indices int64.
+"""
+
+import dataclasses
+import typing
+
+import torch
+
+
+class ParameterKey(typing.NamedTuple):
+    """What names one row of parameters: its SMIRKS (or charge source) and, where one SMIRKS has several, which."""
+
+    id: str
+    mult: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorPotential:
+    """The parameters of one SMIRNOFF section.
+
+    Attributes:
+        type: the section, e.g. "Bonds".
+        fn: the energy function as a formula.
+        parameters: ``shape=(n_parameters, n_cols)`` float64, in the units of ``parameter_units``.
+        parameter_keys: one key for each row.
+        parameter_cols: the names of the columns.
+        parameter_units: the unit of each column.
+        attributes: ``shape=(n_attributes,)`` float64 values of the whole section, such as 1-4 scales, or None.
+        attribute_cols, attribute_units: their names and units, or None.
+    """
+
+    type: str
+    fn: str
+    parameters: torch.Tensor
+    parameter_keys: tuple[ParameterKey, ...]
+    parameter_cols: tuple[str, ...]
+    parameter_units: tuple[str, ...]
+    attributes: torch.Tensor | None = None
+    attribute_cols: tuple[str, ...] | None = None
+    attribute_units: tuple[str, ...] | None = None
+
+    def column(self, name: str) -> torch.Tensor:
+        """One column of ``parameters`` by name, ``shape=(n_parameters,)``."""
+        return self.parameters[:, self.parameter_cols.index(name)]
+
+    def attribute(self, name: str) -> torch.Tensor:
+        """One attribute by name, a scalar tensor."""
+        return self.attributes[self.attribute_cols.index(name)]
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorForceField:
+    """All potentials of a force field, by type."""
+
+    potentials: tuple[TensorPotential, ...]
+
+    @property
+    def potentials_by_type(self) -> dict[str, TensorPotential]:
+        return {potential.type: potential for potential in self.potentials}
+
+    def replace_parameters(self, parameters: dict[str, torch.Tensor]) -> "TensorForceField":
+        """A force field with other values: ``parameters[type]`` has the shape of that potential's ``parameters``."""
+        return TensorForceField(
+            tuple(
+                dataclasses.replace(p, parameters=parameters[p.type]) if p.type in parameters else p
+                for p in self.potentials
+            )
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ValenceParameterMap:
+    """Which atoms a section's interactions join, and which row of parameters each uses.
+
+    Attributes:
+        particle_idxs: ``shape=(n_interactions, 2 | 3 | 4)`` int64. For impropers the central atom stands first.
+        parameter_idxs: ``shape=(n_interactions,)`` int64. An interaction with several terms occurs several times.
+    """
+
+    particle_idxs: torch.Tensor
+    parameter_idxs: torch.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class NonbondedParameterMap:
+    """Which row of parameters each atom uses, and the scaled pairs.
+
+    Attributes:
+        parameter_idxs: ``shape=(n_atoms,)`` int64.
+        exclusions: ``shape=(n_exclusions, 2)`` int64, pairs one to three bonds apart.
+        exclusion_scale_idxs: ``shape=(n_exclusions, 1)`` int64, the attribute that scales each pair.
+    """
+
+    parameter_idxs: torch.Tensor
+    exclusions: torch.Tensor
+    exclusion_scale_idxs: torch.Tensor
+
+
+ParameterMap = ValenceParameterMap | NonbondedParameterMap
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorTopology:
+    """One molecule to which a force field has been applied.
+
+    Attributes:
+        atomic_nums: ``shape=(n_atoms,)`` int64.
+        formal_charges: ``shape=(n_atoms,)`` int64 [e].
+        bond_idxs: ``shape=(n_bonds, 2)`` int64.
+        bond_orders: ``shape=(n_bonds,)`` int64.
+        parameters: the map of each type of potential.
+    """
+
+    atomic_nums: torch.Tensor
+    formal_charges: torch.Tensor
+    bond_idxs: torch.Tensor
+    bond_orders: torch.Tensor
+    parameters: dict[str, ParameterMap]
+
+    @property
+    def n_atoms(self) -> int:
+        return len(self.atomic_nums)
+
+
+@dataclasses.dataclass(frozen=True)
+class ParameterizedMolecules:
+    """What stage 002 hands on.
+
+    Attributes:
+        force_field: the parameters.
+        topologies: by fully mapped SMILES.
+        failures: mapped SMILES of every molecule that could not be parameterised, with the reason.
+        provenance: plain values: ``force_field`` (file name), ``force_field_sha256``, ``offxml`` (its text),
+            ``charge_model``, ``engine``, ``versions`` (program -> version), ``created``.
+    """
+
+    force_field: TensorForceField
+    topologies: dict[str, TensorTopology]
+    failures: dict[str, str]
+    provenance: dict[str, typing.Any]
