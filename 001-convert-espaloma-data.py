@@ -24,11 +24,11 @@ import rdkit
 
 from common.archive import SOURCES, find_entries
 from common.conversion import Account, convert_slice, format_account, make_provenance, settle_account
+from common.data.shards import check_output, make_shards, publish_datasets
 from common.espaloma import FORMAT
 from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
 from common.processes.slices import cut_into_slices
 from common.reporting.console import suggest_command
-from common.shards import check_output, make_shards, publish_datasets
 
 MAX_FORCE = None  # [kcal/mol/A] conformers with a larger force on any atom are dropped; None keeps them all
 MAX_FAILED_FRACTION = 0.05  # of a source's entries; with more of them something is wrong with the archive

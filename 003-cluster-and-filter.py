@@ -21,19 +21,18 @@ import functools
 import pathlib
 import time
 
-from common.dataset import list_sources
+from common.data.dataset import list_sources, read_fingerprint
+from common.data.shards import Shards, check_output, make_shards, publish_datasets, sum_counts
 from common.filtering import (
     VERSION,
     KnownMolecules,
     SourceContents,
     examine_source,
-    read_fingerprint,
     read_known_molecules,
     write_filtered_shard,
 )
 from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
 from common.reporting.console import format_left_out, suggest_command
-from common.shards import Shards, check_output, make_shards, publish_datasets, sum_counts
 
 CLUSTER = True  # False keeps every conformer and writes to outputs/data-filtered
 CLUSTER_SOURCES = ("gen2-opt",)  # the sources whose conformers are thinned; the others pass through

@@ -26,6 +26,7 @@ import time
 import numpy
 
 from common.accumulation import compute_statistics
+from common.data.splits import SPLITS
 from common.files.fingerprints import compute_fingerprint
 from common.files.plain import write_json
 from common.files.provenance import describe_versions
@@ -41,7 +42,6 @@ from common.priors import build_prior
 from common.processes.pool import format_peak_memory, run_stage
 from common.run_settings import name_run, read_first_settings
 from common.runs import Checkpoint, compute_losses, create_run_folder, load_checkpoint, save_force_field, summarise
-from common.splits import SPLITS
 from common.statistics import Statistics
 from common.tensorboard_results import log_results
 from common.uncertainty import compute_uncertainty

@@ -34,7 +34,7 @@ import numpy
 import torch
 
 from common.accumulation import compute_statistics
-from common.dataset import Entry, ShardWriter, finish_dataset, list_sources, open_dataset, read_entries
+from common.data.dataset import Entry, ShardWriter, finish_dataset, list_sources, open_dataset, read_entries
 from common.fitting import fit_exact
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters

@@ -14,7 +14,9 @@ import typing
 import numpy
 import torch
 
-from common.dataset import list_sources, open_dataset, read_entries
+from common.data.dataset import list_sources, open_dataset, read_entries
+from common.data.splits import SPLITS
+from common.data.weighting import weigh_conformers
 from common.files.atomic import replace_atomically
 from common.files.fingerprints import compute_content_hash, compute_fingerprint
 from common.files.tensor_file import read_tensors, read_tensors_if_whole, write_tensors
@@ -25,11 +27,10 @@ from common.interactions import build_interactions
 from common.linearization import Linearization
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.pass_plan import Plan, Row, assign_shards, plan_pass
-from common.pass_settings import PassSettings, weigh_conformers
+from common.pass_settings import PassSettings
 from common.processes.pool import count_available_cpus, measure_peak_memory
 from common.processes.progress import make_bar
 from common.processes.ranks import Ranks, is_under_torchrun, join_torchrun, run_ranks
-from common.splits import SPLITS
 from common.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
 
 FORMAT = 5

@@ -8,10 +8,10 @@ import re
 import typing
 
 from common.archive import EntryLocation
-from common.dataset import Entry, ShardWriter
+from common.data.dataset import Entry, ShardWriter
+from common.data.shards import Shards, drop_rows
 from common.espaloma import CheckedEntry, EntryError, read_checked_entry
 from common.reporting.console import format_left_out
-from common.shards import Shards, drop_rows
 
 MAX_REASONS = 10
 """Shown on the console of those for which entries cannot be used."""

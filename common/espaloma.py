@@ -12,7 +12,7 @@ import pathlib
 import numpy
 from rdkit import Chem
 
-from common.dataset import Entry
+from common.data.dataset import Entry
 from common.espaloma_molecule import LabelledMolecule, parse_molecule
 from common.heterograph.reader import Frame, read_heterograph
 from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles

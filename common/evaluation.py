@@ -15,12 +15,13 @@ import numpy
 import pyarrow.compute
 import torch
 
-from common.dataset import Entry, list_sources, open_dataset, read_entries
+from common.data.dataset import Entry, list_sources, open_dataset, read_entries
+from common.data.weighting import weigh_conformers
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.pass_settings import PassSettings, weigh_conformers
+from common.pass_settings import PassSettings
 from common.processes.pool import run_in_processes
 from common.processes.slices import cut_into_slices
 

@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import json
 import os
 import pathlib
 import typing
@@ -11,7 +10,7 @@ import datasets
 import pyarrow.compute
 
 from common.clustering import cluster_butina, compute_rmsd_matrix
-from common.dataset import Entry, ShardWriter, open_dataset, read_entries
+from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.processes.slices import cut_into_slices
 
@@ -77,11 +76,6 @@ def read_known_molecules(path: str | os.PathLike) -> KnownMolecules:
     molecules = load_parameters(path)
     n_atoms = {smiles: topology.n_atoms for smiles, topology in molecules.topologies.items()}
     return KnownMolecules(n_atoms, molecules.failures, molecules.provenance)
-
-
-def read_fingerprint(folder: str | os.PathLike) -> str:
-    """The fingerprint of a data set's contents, which ``common.dataset.finish_dataset`` computed."""
-    return json.loads((pathlib.Path(folder) / "state.json").read_text())["_fingerprint"]
 
 
 def examine_source(folder: str | os.PathLike, known: KnownMolecules) -> SourceContents:

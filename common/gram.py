@@ -18,7 +18,7 @@ import typing
 import numpy
 import torch
 
-from common.dataset import Entry
+from common.data.dataset import Entry
 from common.geometry.internal_coordinates import (
     compute_angles_with_gradients,
     compute_dihedrals_with_gradients,

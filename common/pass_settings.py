@@ -2,11 +2,7 @@
 
 import dataclasses
 
-import numpy
-
-from common.dataset import Entry
 from common.gram import CHUNK_BYTES
-from common.units import GAS_CONSTANT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +10,7 @@ class PassSettings:
     """What the statistics depend on, besides data and parameters.
 
     Attributes:
-        validation_fraction, test_fraction, split_seed: see ``common.splits.split_molecules``.
+        validation_fraction, test_fraction, split_seed: see ``common.data.splits.split_molecules``.
         keep_exercised: whether every valence parameter keeps at least one training molecule where it has any.
         with_vdw: whether φ holds the Lennard-Jones pairs, so that vdW may be trained.
         energy_ceiling: [kcal/mol] conformers so much above the lowest of their entry are left out; None for all.
@@ -32,16 +28,3 @@ class PassSettings:
     boltzmann_temperature: float | None = None
     chunk_bytes: int = CHUNK_BYTES
     device: str = "cpu"
-
-
-def weigh_conformers(entry: Entry, settings: PassSettings) -> tuple[Entry, numpy.ndarray]:
-    """The conformers that count, and their weights, which add up to 1."""
-    relative = entry.energy - entry.energy.min()
-    if settings.energy_ceiling is not None:
-        keep = relative <= settings.energy_ceiling
-        entry, relative = entry.select(keep), relative[keep]
-    if settings.boltzmann_temperature is None:
-        weights = numpy.ones_like(relative)
-    else:
-        weights = numpy.exp(-relative / (GAS_CONSTANT * settings.boltzmann_temperature))
-    return entry, weights / weights.sum()

@@ -7,10 +7,10 @@ import numpy
 
 from common.analysis import OPTIMUM, Run, Study, check_run
 from common.changes import Change, find_usage, list_changes, rank_changes, read_details
-from common.dataset import list_sources, open_dataset, read_entries
+from common.data.dataset import list_sources, open_dataset, read_entries, read_fingerprint
+from common.data.weighting import weigh_conformers
 from common.evaluation import Evaluation, Index
 from common.files.provenance import describe_versions
-from common.filtering import read_fingerprint
 from common.forcefields.tensors import ParameterizedMolecules
 from common.metrics import (
     BOOTSTRAP_SEED,
@@ -24,7 +24,6 @@ from common.metrics import (
     describe_parameter_errors,
 )
 from common.parameter_table import read_ids
-from common.pass_settings import weigh_conformers
 from common.profiles import build_profile, find_scan
 from common.reporting.numbers import write_verdict
 

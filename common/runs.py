@@ -9,6 +9,7 @@ import torch
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
+from common.data.splits import SPLITS
 from common.files.atomic import replace_atomically
 from common.files.tensor_file import read_tensors_if_whole, write_tensors
 from common.forcefields.parameter_file import save_parameters
@@ -16,7 +17,6 @@ from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.losses import Objective
 from common.offxml_write import write_offxml
 from common.run_settings import propose_names
-from common.splits import SPLITS
 from common.statistics import Statistics
 
 

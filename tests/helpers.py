@@ -7,7 +7,7 @@ import typing
 import numpy
 import torch
 
-from common.dataset import Entry, ShardWriter, finish_dataset
+from common.data.dataset import Entry, ShardWriter, finish_dataset
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 

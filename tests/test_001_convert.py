@@ -11,7 +11,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from common.dataset import open_dataset, read_entries, read_provenance
+from common.data.dataset import open_dataset, read_entries, read_provenance
 from common.espaloma import read_entry
 from common.espaloma_writer import write_entry
 from common.heterograph.reader import Heterograph, read_heterograph

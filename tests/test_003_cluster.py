@@ -12,7 +12,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem, rdMolAlign
 from rdkit.ML.Cluster import Butina
 
-from common.dataset import Entry, open_dataset, read_entries, read_provenance
+from common.data.dataset import Entry, open_dataset, read_entries, read_provenance
 from common.filtering import KnownMolecules, examine_source, select_superposed_atoms
 from common.forcefields.parameter_file import save_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology

@@ -18,7 +18,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from common.dataset import Entry
+from common.data.dataset import Entry
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters, save_parameters
 from common.molecules.mapped_smiles import to_mapped_smiles
@@ -114,7 +114,7 @@ def test_the_final_force_field_is_the_one_of_the_last_step(finished, inputs):
     folder, summary = find_run(finished), read_summary(finished)
     fitted = load_parameters(folder / "force-field.pt")
     splits = json.loads((folder / "splits.json").read_text())
-    from common.dataset import open_dataset, read_entries
+    from common.data.dataset import open_dataset, read_entries
 
     losses = []
     for source in ("gen2-opt", "spice-pubchem"):

@@ -18,7 +18,7 @@ import torch
 
 from common.analysis import SplitChooser, check_run, read_run, study_runs
 from common.analysis_folder import create_analysis_folder
-from common.dataset import list_sources, open_dataset, read_entries
+from common.data.dataset import list_sources, open_dataset, read_entries
 from common.evaluation import evaluate_here, index_data, load_candidates
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import save_parameters

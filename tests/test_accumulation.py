@@ -10,10 +10,11 @@ import torch
 
 from common import accumulation, pass_plan
 from common.accumulation import compute_statistics
-from common.dataset import Entry
+from common.data.dataset import Entry
+from common.data.weighting import weigh_conformers
 from common.forcefields.parameter_file import save_parameters
 from common.losses import build_objective
-from common.pass_settings import PassSettings, weigh_conformers
+from common.pass_settings import PassSettings
 from tests.helpers import make_entries, write_dataset
 from tests.test_gram import compute_brute_force, draw_parameters
 

@@ -21,15 +21,15 @@ import pytest
 import torch
 
 from benchmarks.make_archive import change_graph, make_archive
-from common.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
+from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
+from common.data.shards import check_output, make_shards, publish_datasets
+from common.data.splits import split_molecules
 from common.espaloma import EntryError, read_entry
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.offxml import read_force_field
 from common.parameterize import parameterize
 from common.pass_plan import index_rows
 from common.runs import load_checkpoint
-from common.shards import check_output, make_shards, publish_datasets
-from common.splits import split_molecules
 from tests.helpers import make_entries, write_dataset
 from tests.stages import ROOT, SCRIPTS, STARTER, make_command
 

@@ -3,7 +3,7 @@
 import pathlib
 
 from common.conversion import ADVICE, Account, format_account, settle_account
-from common.shards import Shards
+from common.data.shards import Shards
 
 
 def make_shards(*results: list[dict]) -> Shards:

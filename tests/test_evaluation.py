@@ -6,7 +6,7 @@ import numpy
 import pytest
 
 from common import evaluation
-from common.dataset import Entry
+from common.data.dataset import Entry
 from common.evaluation import Candidate, evaluate, evaluate_here, index_data, load_candidates
 from common.forcefields.parameter_file import save_parameters
 from common.pass_settings import PassSettings

@@ -15,7 +15,7 @@ import pytest
 import torch
 from rdkit import Chem
 
-from common.dataset import open_dataset, read_entries
+from common.data.dataset import open_dataset, read_entries
 from common.forcefields.energy import compute_energy, compute_energy_by_type, compute_forces
 from common.forcefields.tensors import TensorForceField
 from common.molecules.mapped_smiles import to_mapped_smiles

@@ -10,10 +10,10 @@ import numpy
 import pyarrow
 import pytest
 
-from common.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
+from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
+from common.data.shards import check_output, drop_rows, make_shards, publish_datasets, sum_counts
 from common.files.fingerprints import compute_fingerprint
 from common.processes.slices import cut_into_slices
-from common.shards import check_output, drop_rows, make_shards, publish_datasets, sum_counts
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
@@ -91,7 +91,7 @@ def test_rows_may_be_dropped_before_publishing(output):
 
 
 def test_rows_are_dropped_by_their_place_in_the_shard_not_in_the_batch(output, monkeypatch):
-    monkeypatch.setattr("common.dataset.BATCH_BYTES", 1)  # every row its own batch
+    monkeypatch.setattr("common.data.dataset.BATCH_BYTES", 1)  # every row its own batch
     shards = make(output, [["u", "v", "w", "x"]])
     publish_datasets(output, [(drop_rows(shards, {0: [0, 2]}), {})])
     assert read_names(output / "a") == ["v", "x"]
@@ -154,7 +154,7 @@ def test_a_run_killed_while_it_publishes_keeps_its_shards(output, has_links, mon
         monkeypatch.setattr("os.link", refuse)
     slices = [["x"], ["y"]]
     shards = make(output, slices)
-    monkeypatch.setattr("common.shards.replace_folder", refuse)
+    monkeypatch.setattr("common.data.shards.replace_folder", refuse)
     with pytest.raises(OSError, match="refused"):
         publish_datasets(output, [(shards, {})])
     monkeypatch.undo()

@@ -2,8 +2,8 @@
 
 import pytest
 
+from common.data.splits import split_molecules
 from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
-from common.splits import split_molecules
 
 ALCOHOLS = [f"{'C' * n}O" for n in range(1, 41)]
 

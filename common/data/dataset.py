@@ -17,6 +17,7 @@ import typing
 import datasets
 import numpy
 import pyarrow
+import pyarrow.compute
 
 from common.files.atomic import replace_atomically, replace_folder
 from common.files.fingerprints import compute_content_hash
@@ -278,3 +279,8 @@ def read_entries(dataset: datasets.Dataset, rows: typing.Iterable[int] | None = 
             energy_offset=values["energy_offset"].as_py() if "energy_offset" in values else 0.0,
             entry=values["entry"].as_py() if "entry" in values else "",
         )
+
+
+def read_fingerprint(folder: str | os.PathLike) -> str:
+    """The fingerprint of a data set's contents, which ``common.data.dataset.finish_dataset`` computed."""
+    return json.loads((pathlib.Path(folder) / "state.json").read_text())["_fingerprint"]

@@ -21,7 +21,7 @@ import typing
 import numpy
 import pyarrow
 
-from common.dataset import SCHEMA, finish_dataset
+from common.data.dataset import SCHEMA, finish_dataset
 from common.files.atomic import follow_links, name_full_disk, recover_folder, replace_atomically, replace_folder
 from common.files.fingerprints import compute_fingerprint
 from common.processes.pool import run_in_processes
@@ -64,7 +64,7 @@ def make_shards(
         output: the folder of data sets that will be published; nothing is written there yet.
         source: name of the data set within ``output``.
         slices: what each shard is made of; items that JSON or ``str`` can name (they are part of the fingerprint).
-        function: ``function(slice, path)`` writes a shard to ``path`` with ``common.dataset.ShardWriter`` and returns
+        function: ``function(slice, path)`` writes a shard to ``path`` with ``common.data.dataset.ShardWriter`` and returns
             a dict that JSON can hold: counts, reasons, keys. It is sent to the workers by name; a
             ``functools.partial`` of a module-level function serves. An item that fails is its own to catch.
         fingerprint: plain values that determine the contents besides the slices: the input's fingerprint, the
