@@ -22,10 +22,10 @@ import time
 
 import rdkit
 
-from common.archive import SOURCES, find_entries
-from common.conversion import Account, convert_slice, format_account, make_provenance, settle_account
 from common.data.shards import check_output, make_shards, publish_datasets
-from common.espaloma import FORMAT
+from common.espaloma.archive import SOURCES, find_entries
+from common.espaloma.conversion import Account, convert_slice, format_account, make_provenance, settle_account
+from common.espaloma.entry import FORMAT
 from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
 from common.processes.slices import cut_into_slices
 from common.reporting.console import suggest_command

@@ -18,7 +18,7 @@ import numpy
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.espaloma import WANTED
+from common.espaloma.entry import WANTED
 from common.heterograph.reader import read_heterograph
 from common.processes.pool import run_stage, use_one_thread
 

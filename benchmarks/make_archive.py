@@ -32,8 +32,8 @@ from rdkit.Chem import AllChem
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.archive import DUPLICATES
-from common.espaloma_writer import write_entry
+from common.espaloma.archive import DUPLICATES
+from common.espaloma.writer import write_entry
 from common.heterograph.reader import Heterograph, read_heterograph
 from common.heterograph.writer import write_heterograph
 from common.processes.pool import count_available_cpus, format_peak_memory, run_in_processes, run_stage

@@ -41,7 +41,7 @@ import tqdm
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from common.espaloma_writer import write_entry
+from common.espaloma.writer import write_entry
 from common.processes.pool import THREAD_VARIABLES
 from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM
 

@@ -12,8 +12,8 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from common.data.dataset import open_dataset, read_entries, read_provenance
-from common.espaloma import read_entry
-from common.espaloma_writer import write_entry
+from common.espaloma.entry import read_entry
+from common.espaloma.writer import write_entry
 from common.heterograph.reader import Heterograph, read_heterograph
 from common.heterograph.writer import write_heterograph
 

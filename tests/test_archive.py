@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from common.archive import FILES, SOURCES, ArchiveError, find_entries
+from common.espaloma.archive import FILES, SOURCES, ArchiveError, find_entries
 
 
 def add_entry(archive: pathlib.Path, name: str, files=FILES) -> pathlib.Path:

@@ -24,7 +24,7 @@ from benchmarks.make_archive import change_graph, make_archive
 from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
 from common.data.shards import check_output, make_shards, publish_datasets
 from common.data.splits import split_molecules
-from common.espaloma import EntryError, read_entry
+from common.espaloma.entry import EntryError, read_entry
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.offxml import read_force_field
 from common.parameterize import parameterize
@@ -115,7 +115,7 @@ def test_a_molecule_in_two_orders_and_sources_is_kept_twice_and_never_split(fini
 )
 def test_smiles_that_rdkit_cannot_read_back(smiles, message, tmp_path, monkeypatch):
     shutil.copytree(SAMPLE, tmp_path / "12")
-    monkeypatch.setattr("common.espaloma.to_mapped_smiles", lambda mol: smiles)
+    monkeypatch.setattr("common.espaloma.entry.to_mapped_smiles", lambda mol: smiles)
     with pytest.raises(EntryError, match=message):
         read_entry(tmp_path / "12")
 

@@ -2,8 +2,8 @@
 
 import pathlib
 
-from common.conversion import ADVICE, Account, format_account, settle_account
 from common.data.shards import Shards
+from common.espaloma.conversion import ADVICE, Account, format_account, settle_account
 
 
 def make_shards(*results: list[dict]) -> Shards:
@@ -23,7 +23,7 @@ def make_account(**fields) -> Account:
 
 def test_the_first_of_repeated_entries_stays_also_across_sources(monkeypatch):
     dropped = []
-    monkeypatch.setattr("common.conversion.drop_rows", lambda shards, rows: dropped.append(rows) or shards)
+    monkeypatch.setattr("common.espaloma.conversion.drop_rows", lambda shards, rows: dropped.append(rows) or shards)
     first = make_shards([make_row("a/1", "x"), make_row("a/2", "y")], [make_row("a/3", "x")])
     _, account, seen = settle_account(first, {})
     assert account.duplicates == {"a/3": "a/1"}

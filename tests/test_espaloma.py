@@ -9,7 +9,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from common.espaloma import (
+from common.espaloma.entry import (
     OVERLAP,
     EntryError,
     convert_gradient_to_force,
@@ -17,7 +17,7 @@ from common.espaloma import (
     read_checked_entry,
     read_entry,
 )
-from common.espaloma_writer import write_entry
+from common.espaloma.writer import write_entry
 from common.heterograph.reader import Heterograph, read_heterograph
 from common.heterograph.writer import write_heterograph
 from common.units import BOHR_TO_ANGSTROM

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from rdkit import Chem
 
-from common.espaloma_molecule import format_molecule, parse_molecule
+from common.espaloma.molecule_file import format_molecule, parse_molecule
 from common.molecules.mapped_smiles import from_mapped_smiles, perceive, to_mapped_smiles
 from common.molecules.stereochemistry import LABELLINGS, apply_labels
 

@@ -9,9 +9,9 @@ import numpy
 import pytest
 from rdkit import Chem
 
-from common.espaloma import read_entry
-from common.espaloma_molecule import parse_molecule
-from common.espaloma_writer import ORDERS, build_graph, list_node_idxs, write_entry
+from common.espaloma.entry import read_entry
+from common.espaloma.molecule_file import parse_molecule
+from common.espaloma.writer import ORDERS, build_graph, list_node_idxs, write_entry
 from common.heterograph.reader import read_heterograph
 from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM, HARTREE_TO_KCAL_PER_MOL
 

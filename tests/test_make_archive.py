@@ -9,9 +9,9 @@ from rdkit import Chem
 
 from benchmarks import make_archive as module
 from benchmarks.make_archive import DAMAGES, SHARES, compute_energies, iterate_molecules, make_archive, plan_archive
-from common.archive import find_entries
-from common.conversion import read_location
-from common.espaloma import EntryError, read_entry
+from common.espaloma.archive import find_entries
+from common.espaloma.conversion import read_location
+from common.espaloma.entry import EntryError, read_entry
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.units import BOHR_TO_ANGSTROM
 

@@ -10,7 +10,7 @@ import pathlib
 import numpy
 from rdkit import Chem
 
-from common.espaloma_molecule import format_molecule
+from common.espaloma.molecule_file import format_molecule
 from common.files.atomic import replace_atomically
 from common.heterograph.reader import EdgeType, Heterograph
 from common.heterograph.writer import write_heterograph

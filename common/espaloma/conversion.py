@@ -7,10 +7,10 @@ import pathlib
 import re
 import typing
 
-from common.archive import EntryLocation
 from common.data.dataset import Entry, ShardWriter
 from common.data.shards import Shards, drop_rows
-from common.espaloma import CheckedEntry, EntryError, read_checked_entry
+from common.espaloma.archive import EntryLocation
+from common.espaloma.entry import CheckedEntry, EntryError, read_checked_entry
 from common.reporting.console import format_left_out
 
 MAX_REASONS = 10
@@ -53,7 +53,7 @@ def convert_slice(
     """Writes one shard.
 
     Args:
-        max_force: [kcal/mol/Angstrom] see :func:`common.espaloma.read_checked_entry`.
+        max_force: [kcal/mol/Angstrom] see :func:`common.espaloma.entry.read_checked_entry`.
         locations: the entries.
         path: of the shard.
 

@@ -13,7 +13,7 @@ import numpy
 from rdkit import Chem
 
 from common.data.dataset import Entry
-from common.espaloma_molecule import LabelledMolecule, parse_molecule
+from common.espaloma.molecule_file import LabelledMolecule, parse_molecule
 from common.heterograph.reader import Frame, read_heterograph
 from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
 from common.molecules.stereochemistry import LABELLINGS, apply_labels, find_agreeing_conformers
