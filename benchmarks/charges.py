@@ -16,10 +16,10 @@ import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.charges import DEFAULT_MODEL, ChargeError, load_charge_model
 from common.molecules.mapped_smiles import from_mapped_smiles
-from common.nagl_features import compute_atom_features
-from common.nagl_weights import find_weights, load_weights
+from common.nagl.features import compute_atom_features
+from common.nagl.model import DEFAULT_MODEL, ChargeError, load_charge_model
+from common.nagl.weights import find_weights, load_weights
 
 MOLECULES = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / "charges" / "openff-nagl.json.gz"
 

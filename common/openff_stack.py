@@ -25,7 +25,7 @@ from common.forcefields.tensors import (
     ValenceParameterMap,
 )
 from common.forcefields.terms import ENERGY_FUNCTIONS, NONBONDED_TYPES, PARAMETER_UNITS, VALENCE_TYPES
-from common.nagl_weights import find_weights, load_weights
+from common.nagl.weights import find_weights, load_weights
 from common.offxml import ForceFieldError, ForceFieldFile
 from common.parameterize import MoleculeArrays, collect
 from common.smirnoff import MAX_EXCLUDED_BONDS, Assignment, build_potentials

@@ -12,7 +12,6 @@ import rdkit
 import torch
 from rdkit import Chem
 
-from common.charges import load_charge_model
 from common.forcefields.tensors import (
     NonbondedParameterMap,
     ParameterizedMolecules,
@@ -23,6 +22,7 @@ from common.forcefields.tensors import (
     ValenceParameterMap,
 )
 from common.molecules.mapped_smiles import from_mapped_smiles
+from common.nagl.model import load_charge_model
 from common.offxml import ForceFieldError, ForceFieldFile
 from common.processes.pool import run_in_processes
 from common.smirnoff import Assigner, Assignment, build_potentials, list_bonds
@@ -169,7 +169,7 @@ def parameterize(
         force_field: what :func:`common.offxml.read_force_field` gives.
         smiles: mapped SMILES, each once.
         n_workers: number of processes.
-        load_model: gives the charge model of a name, with the methods of ``common.charges.ChargeModel``; a
+        load_model: gives the charge model of a name, with the methods of ``common.nagl.model.ChargeModel``; a
             module-level function.
 
     Raises:

@@ -10,7 +10,7 @@ import dataclasses
 import numpy
 from rdkit import Chem
 
-from common.charges import DEFAULT_MODEL
+from common.nagl.model import DEFAULT_MODEL
 from common.offxml import ForceFieldError, ForceFieldFile
 from common.smirks import compile_smirks
 

@@ -9,10 +9,10 @@ import numpy
 import pytest
 from rdkit import Chem
 
-from common.charges import ChargeError, ChargeModel, load_charge_model
 from common.molecules.mapped_smiles import from_mapped_smiles, perceive
-from common.nagl_features import compute_atom_features
-from common.nagl_weights import find_weights, load_weights
+from common.nagl.features import compute_atom_features
+from common.nagl.model import ChargeError, ChargeModel, load_charge_model
+from common.nagl.weights import find_weights, load_weights
 
 DATA = pathlib.Path(__file__).parent / "data" / "charges"
 
@@ -104,7 +104,7 @@ def test_stereochemistry_does_not_show_in_the_charges(model):
 
 
 def test_a_batch_gives_what_one_molecule_at_a_time_gives(model, monkeypatch):
-    monkeypatch.setattr("common.charges.BATCH_ATOMS", 40)  # several batches, each of several molecules
+    monkeypatch.setattr("common.nagl.model.BATCH_ATOMS", 40)  # several batches, each of several molecules
     mols = [build(smiles) for smiles in VARIED]
     for mol, charges in zip(mols, model.compute_charges(mols), strict=True):
         assert charges == pytest.approx(model.compute_charges([mol])[0], abs=EXACT)

@@ -5,8 +5,8 @@ import pytest
 from rdkit import Chem
 
 from common.molecules.mapped_smiles import from_mapped_smiles, perceive
-from common.nagl_lookup import LookupTable
-from common.nagl_weights import LookupEntry
+from common.nagl.lookup import LookupTable
+from common.nagl.weights import LookupEntry
 
 ACETATE = "[C:1]([C:2](=[O:3])[O-:4])([H:5])([H:6])[H:7]"
 CHARGES = (-0.25, 0.875, -0.8125, -0.8125, 0.03125, -0.0625, 0.03125)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from common.charges import DEFAULT_MODEL
-from common.nagl_network import AtomGraph, build_network, equilibrate
-from common.nagl_weights import READOUT, find_weights, load_weights
+from common.nagl.model import DEFAULT_MODEL
+from common.nagl.network import AtomGraph, build_network, equilibrate
+from common.nagl.weights import READOUT, find_weights, load_weights
 
 ROUNDING = 1e-10
 

@@ -4,7 +4,7 @@ import pytest
 from rdkit import Chem
 
 from common.molecules.mapped_smiles import perceive
-from common.normalization import RULES, normalize
+from common.nagl.normalization import RULES, normalize
 
 
 def build(smiles: str) -> Chem.Mol:

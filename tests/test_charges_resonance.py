@@ -6,8 +6,8 @@ import pytest
 from rdkit import Chem
 
 from common.molecules.mapped_smiles import perceive
-from common.normalization import normalize
-from common.resonance import RESONANCE_TYPES, Bond, compute_average_formal_charges
+from common.nagl.normalization import normalize
+from common.nagl.resonance import RESONANCE_TYPES, Bond, compute_average_formal_charges
 
 ROUNDING = 1e-12
 

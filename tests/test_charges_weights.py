@@ -8,7 +8,7 @@ import zipfile
 import pytest
 import torch
 
-from common.nagl_weights import find_weights, load_weights
+from common.nagl.weights import find_weights, load_weights
 
 MODEL = "openff-gnn-am1bcc-1.0.0.pt"
 

@@ -3,8 +3,8 @@
 import numpy
 import pytest
 
-from common.charges import DEFAULT_MODEL
 from common.molecules.mapped_smiles import from_mapped_smiles
+from common.nagl.model import DEFAULT_MODEL
 from common.offxml import ForceFieldError, parse_force_field
 from common.smirnoff_charges import (
     check_total_charge,

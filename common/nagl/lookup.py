@@ -13,7 +13,7 @@ import numpy
 from rdkit import Chem, rdBase
 
 from common.molecules.mapped_smiles import from_mapped_smiles
-from common.nagl_weights import LookupEntry
+from common.nagl.weights import LookupEntry
 
 INCHI_OPTIONS = "/LargeMolecules /FixedH"
 

@@ -9,8 +9,8 @@ import typing
 import numpy
 from rdkit import Chem
 
-from common.normalization import normalize
-from common.resonance import compute_average_formal_charges
+from common.nagl.normalization import normalize
+from common.nagl.resonance import compute_average_formal_charges
 
 
 def check_features(features: typing.Sequence[dict[str, typing.Any]]) -> None:

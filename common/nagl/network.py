@@ -10,7 +10,7 @@ import typing
 
 import torch
 
-from common.nagl_weights import READOUT, ChargeWeights
+from common.nagl.weights import READOUT, ChargeWeights
 
 ACTIVATIONS: dict[str, typing.Callable[[torch.Tensor], torch.Tensor]] = {"ReLU": torch.relu, "Sigmoid": torch.sigmoid}
 

@@ -15,10 +15,10 @@ import torch
 from rdkit import Chem
 
 from common.molecules.mapped_smiles import perceive
-from common.nagl_features import check_features, compute_atom_features
-from common.nagl_lookup import LookupTable
-from common.nagl_network import AtomGraph, ChargeNetwork, build_network
-from common.nagl_weights import ChargeWeights, find_weights, load_weights
+from common.nagl.features import check_features, compute_atom_features
+from common.nagl.lookup import LookupTable
+from common.nagl.network import AtomGraph, ChargeNetwork, build_network
+from common.nagl.weights import ChargeWeights, find_weights, load_weights
 
 DEFAULT_MODEL = "openff-gnn-am1bcc-1.0.0.pt"
 """OpenFF's first production model of AM1-BCC charges."""
