@@ -40,8 +40,9 @@ from common.parameter_table import write_parameter_table
 from common.pass_settings import PassSettings
 from common.priors import build_prior
 from common.processes.pool import format_peak_memory, run_stage
-from common.run_settings import name_run, read_first_settings
-from common.runs import Checkpoint, compute_losses, create_run_folder, load_checkpoint, save_force_field, summarise
+from common.runs.checkpoints import Checkpoint, load_checkpoint
+from common.runs.folder import compute_losses, create_run_folder, save_force_field, summarise
+from common.runs.settings import name_run, read_first_settings
 from common.statistics import Statistics
 from common.tensorboard_results import log_results
 from common.uncertainty import compute_uncertainty

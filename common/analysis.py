@@ -16,8 +16,8 @@ from common.offxml import read_force_field
 from common.offxml_find import find_force_field
 from common.parameterize import parameterize
 from common.pass_settings import PassSettings
-from common.run_settings import label_runs
-from common.runs import find_latest_run
+from common.runs.folder import find_latest_run
+from common.runs.settings import label_runs
 
 CHECK_TOLERANCE = 1e-6
 """Relative: the statistics and the direct evaluation differ by rounding alone, which stays far below."""

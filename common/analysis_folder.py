@@ -7,7 +7,6 @@ import pathlib
 import shutil
 import typing
 
-from common.curves import Curve
 from common.figures import Drawing
 from common.files.atomic import get_beside, name_full_disk, remove_leftovers
 from common.files.plain import write_json, write_table
@@ -15,7 +14,8 @@ from common.report import Picture, render_report
 from common.reporting.plots import render_svg
 from common.reporting.structures import draw_molecule
 from common.results import Results
-from common.run_settings import propose_names
+from common.runs.curves import Curve
+from common.runs.folder import propose_names
 
 METRICS = "metrics.json"
 REPORT = "report.html"

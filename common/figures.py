@@ -6,7 +6,6 @@ import numpy
 from matplotlib.figure import Figure
 
 from common.changes import Change
-from common.curves import Curve
 from common.evaluation import Evaluation
 from common.metrics import EntryErrors
 from common.reporting.numbers import format_number
@@ -26,6 +25,7 @@ from common.reporting.plots import (
     plot_profile,
 )
 from common.results import N_CHANGES, Results
+from common.runs.curves import Curve
 
 FORCE_COVERAGE = 0.9999
 """The axes of force parity plots show this fraction of the components: a single clash would hide all others."""

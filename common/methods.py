@@ -8,7 +8,9 @@ from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import ColumnSettings, Trainable
 from common.losses import Objective
 from common.processes.progress import make_bar
-from common.runs import Checkpoint, Log, compute_losses, save_checkpoint, save_force_field
+from common.runs.checkpoints import Checkpoint, save_checkpoint
+from common.runs.folder import compute_losses, save_force_field
+from common.runs.tensorboard import Log
 from common.training import describe_end, iterate_adam
 
 

@@ -7,7 +7,7 @@ import typing
 import jinja2
 
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number, format_percentage
-from common.run_settings import describe_columns
+from common.runs.settings import describe_columns
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 

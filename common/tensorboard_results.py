@@ -18,7 +18,7 @@ from common.metrics import compute_metrics, sum_over_entries
 from common.pass_settings import PassSettings
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number
 from common.reporting.plots import render_png
-from common.run_settings import describe_columns, flatten_settings
+from common.runs.settings import describe_columns, flatten_settings
 
 MAX_CONFORMERS = 2_000
 """About how many conformers are evaluated for the parity plots: enough to see, and a matter of seconds."""
@@ -48,7 +48,7 @@ def log_results(
         folder: the run folder.
         settings: what the run was asked to do; they become hyperparameters.
         splits: the split of each mapped SMILES.
-        losses: by candidate, what ``common.runs.compute_losses`` gives.
+        losses: by candidate, what ``common.runs.folder.compute_losses`` gives.
         data: folder of data sets.
         candidates: "initial" and "fitted", and others if there are any, in this order.
         pass_settings: which conformers count.

@@ -29,7 +29,7 @@ from common.molecules.mapped_smiles import compute_connectivity_key
 from common.offxml import read_force_field
 from common.parameterize import parameterize
 from common.pass_plan import index_rows
-from common.runs import load_checkpoint
+from common.runs.checkpoints import load_checkpoint
 from tests.helpers import make_entries, write_dataset
 from tests.stages import ROOT, SCRIPTS, STARTER, make_command
 

@@ -1,22 +1,19 @@
 """The run folder: what a fit was asked to do, how it went, and what came out."""
 
 import dataclasses
+import datetime
 import os
 import pathlib
 import typing
 
 import torch
-from tensorboard.compat.proto.summary_pb2 import Summary
-from torch.utils.tensorboard import SummaryWriter
 
 from common.data.splits import SPLITS
-from common.files.atomic import replace_atomically
-from common.files.tensor_file import read_tensors_if_whole, write_tensors
 from common.forcefields.parameter_file import save_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.losses import Objective
 from common.offxml_write import write_offxml
-from common.run_settings import propose_names
+from common.runs.settings import _MAX_ALIKE, _STAMP_FORMAT
 from common.statistics import Statistics
 
 
@@ -71,73 +68,6 @@ def save_force_field(
         molecules = dataclasses.replace(molecules, topologies={}, failures={})
     save_parameters(path.with_name(path.name + ".pt"), molecules)
     write_offxml(start.provenance["offxml"], force_field, path.with_name(path.name + ".offxml"), comments)
-
-
-class Checkpoint(typing.NamedTuple):
-    """Where an interrupted fit goes on.
-
-    Attributes:
-        epoch: the last one that is done.
-        values: the trained values after it, ``shape=(n_values,)``.
-        optimizer_state: of the optimiser.
-        settings: a fingerprint of everything that determines the trajectory.
-    """
-
-    epoch: int
-    values: torch.Tensor
-    optimizer_state: dict[str, typing.Any]
-    settings: str
-
-
-def save_checkpoint(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
-    """Writes the checkpoint of a run, in place of the one before."""
-    with replace_atomically(folder / "checkpoints" / "last.pt") as beside:
-        write_tensors(checkpoint._asdict(), beside)
-
-
-def load_checkpoint(folder: pathlib.Path, settings: str) -> Checkpoint:
-    """Reads the checkpoint of an interrupted run.
-
-    Args:
-        folder: of the run.
-        settings: the fingerprint of what is asked for now.
-
-    Raises:
-        FileNotFoundError: the run has no checkpoint.
-        ValueError: it is damaged, or belongs to other settings or data.
-    """
-    path = folder / "checkpoints" / "last.pt"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: no such file; the run ended before its first checkpoint, or was none of Adam: start a new one"
-        )
-    plain = read_tensors_if_whole(path)
-    if plain is None:
-        raise ValueError(f"{path}: damaged; start the run anew")
-    checkpoint = Checkpoint(**plain)
-    if checkpoint.settings != settings:
-        raise ValueError(f"{folder}: was made with other data, parameters or hyperparameters; start a new run instead")
-    return checkpoint
-
-
-class Log:
-    """Scalars for TensorBoard, in the run folder."""
-
-    def __init__(self, folder: pathlib.Path, start_epoch: int = 0):
-        """Opens a new events file; those of an interrupted run count up to ``start_epoch``."""
-        self.writer = SummaryWriter(str(folder), purge_step=start_epoch + 1 if start_epoch else None)
-
-    def add_losses(self, epoch: int, losses: typing.Mapping[str, typing.Mapping[str, float]]) -> None:
-        """Writes what ``compute_losses`` gives, as ``<name>/<split>``: the curves of the splits share a plot."""
-        values = [
-            Summary.Value(tag=f"{name}/{split}", simple_value=value)
-            for split, of in losses.items()
-            for name, value in of.items()
-        ]
-        self.writer.file_writer.add_summary(Summary(value=values), epoch)  # one event, not one for each value
-
-    def close(self) -> None:
-        self.writer.close()
 
 
 def compute_losses(
@@ -214,3 +144,9 @@ def summarise(
         "seconds_pass": 0.0 if statistics.is_reused else statistics.seconds,
         **seconds,
     }
+
+
+def propose_names(*what: str) -> list[str]:
+    """Names for a folder made now, to be tried in turn: date, time and ``what``, then the same with a number."""
+    first = "-".join((f"{datetime.datetime.now():{_STAMP_FORMAT}}", *what))
+    return [first, *(f"{first}-{i}" for i in range(2, _MAX_ALIKE + 1))]

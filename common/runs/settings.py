@@ -1,6 +1,5 @@
 """The settings of a run in words: for names that say when and what differs, for reports, for TensorBoard."""
 
-import datetime
 import json
 import os
 import pathlib
@@ -15,12 +14,6 @@ _STAMP = re.compile(r"^\d{4}-\d\d-\d\d-\d{6}-")
 
 _MAX_ALIKE = 99
 """Folders of the same second and name."""
-
-
-def propose_names(*what: str) -> list[str]:
-    """Names for a folder made now, to be tried in turn: date, time and ``what``, then the same with a number."""
-    first = "-".join((f"{datetime.datetime.now():{_STAMP_FORMAT}}", *what))
-    return [first, *(f"{first}-{i}" for i in range(2, _MAX_ALIKE + 1))]
 
 
 def flatten_settings(settings: typing.Mapping[str, typing.Any]) -> dict[str, bool | int | float | str]:
