@@ -19,12 +19,12 @@ import time
 
 from common.files.atomic import replace_atomically
 from common.forcefields.parameter_file import save_parameters
-from common.offxml import read_force_field
-from common.offxml_find import find_force_field
 from common.openff_stack import parameterize_with_openff
-from common.parameterize import count_reasons, parameterize
 from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
 from common.reporting.console import suggest_command
+from common.smirnoff.find import find_force_field
+from common.smirnoff.offxml import read_force_field
+from common.smirnoff.parameterize import count_reasons, parameterize
 
 FORCE_FIELD = "openff-2.1.0.offxml"  # path, or name of a file in force-fields/ or in an installed package
 INPUT = pathlib.Path("outputs/data-raw")  # folder with smiles.json

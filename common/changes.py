@@ -7,7 +7,7 @@ import pathlib
 import typing
 
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
-from common.parameter_table import read_ids
+from common.smirnoff.offxml import read_ids
 
 DISPLAY_UNITS = {
     "radian": ("degree", 180.0 / math.pi),

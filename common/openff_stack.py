@@ -26,10 +26,10 @@ from common.forcefields.tensors import (
 )
 from common.forcefields.terms import ENERGY_FUNCTIONS, NONBONDED_TYPES, PARAMETER_UNITS, VALENCE_TYPES
 from common.nagl.weights import find_weights, load_weights
-from common.offxml import ForceFieldError, ForceFieldFile
-from common.parameterize import MoleculeArrays, collect
-from common.smirnoff import MAX_EXCLUDED_BONDS, Assignment, build_potentials
-from common.smirnoff_charges import AM1_BCC_METHODS, choose_charge_method, describe_charges
+from common.smirnoff.assignment import MAX_EXCLUDED_BONDS, Assignment, build_potentials
+from common.smirnoff.charges import AM1_BCC_METHODS, choose_charge_method, describe_charges
+from common.smirnoff.offxml import ForceFieldError, ForceFieldFile
+from common.smirnoff.parameterize import MoleculeArrays, collect
 
 PACKAGES = ("openff.toolkit", "openff.interchange", "openff.nagl", "smee")
 
@@ -334,7 +334,7 @@ class StackParameterizer:
 
 
 def sort_terms(type_: str, particle_idxs: numpy.ndarray, rows: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Interactions in the order of ``common.smirnoff``: by atoms from the lower end, then by row.
+    """Interactions in the order of ``common.smirnoff.assignment``: by atoms from the lower end, then by row.
 
     The paths of an improper follow each other, its central atom standing first.
     """
@@ -456,7 +456,7 @@ def parameterize_with_openff(
     the provenance says which. Bond orders may be those of another Lewis structure of an aromatic ring.
 
     Args:
-        force_field: what :func:`common.offxml.read_force_field` gives.
+        force_field: what :func:`common.smirnoff.offxml.read_force_field` gives.
         smiles: mapped SMILES, each once.
         n_workers: number of processes.
 

@@ -21,10 +21,10 @@ from common.forcefields.energy import mix_lorentz_berthelot
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorPotential, TensorTopology
 from common.molecules.mapped_smiles import from_mapped_smiles
-from common.offxml import ForceFieldFile, parse_force_field
 from common.processes.pool import run_stage
-from common.smirks import compile_smirks
-from common.smirnoff_units import parse_quantity
+from common.smirnoff.offxml import ForceFieldFile, parse_force_field
+from common.smirnoff.quantities import parse_quantity
+from common.smirnoff.smirks import compile_smirks
 
 KILOJOULE_PER_KILOCALORIE = 4.184
 """The thermochemical calorie, exact by definition."""

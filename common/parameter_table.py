@@ -9,7 +9,7 @@ import numpy
 from common.files.atomic import replace_atomically
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Trainable
-from common.offxml import parse_force_field
+from common.smirnoff.offxml import read_ids
 from common.statistics import Statistics
 from common.uncertainty import Uncertainty
 
@@ -74,12 +74,6 @@ def write_parameter_table(
                     f"{uncertainty.correlation[i]:.3f}" if partner >= 0 else "",
                 ]
             )
-
-
-def read_ids(offxml: str) -> dict[tuple[str, str], str]:
-    """The ids of a force field file's parameters by section and SMIRKS; empty where they have none."""
-    sections = parse_force_field(offxml, "the force field file").sections if offxml else {}
-    return {(name, one.smirks): one.id for name, section in sections.items() for one in section.parameters}
 
 
 def _describe(trainable: Trainable, ids: typing.Mapping[tuple[str, str], str], i: int) -> str:

@@ -23,9 +23,9 @@ from common.metrics import (
     describe_molecules,
     describe_parameter_errors,
 )
-from common.parameter_table import read_ids
 from common.profiles import build_profile, find_scan
 from common.reporting.numbers import write_verdict
+from common.smirnoff.offxml import read_ids
 
 N_WORST = 12
 """Molecules that are drawn."""

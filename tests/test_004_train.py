@@ -22,9 +22,9 @@ from common.data.dataset import Entry
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters, save_parameters
 from common.molecules.mapped_smiles import to_mapped_smiles
-from common.offxml import parse_force_field, read_force_field
-from common.parameterize import parameterize
-from common.smirnoff import build_potentials
+from common.smirnoff.assignment import build_potentials
+from common.smirnoff.offxml import parse_force_field, read_force_field
+from common.smirnoff.parameterize import parameterize
 from tests.helpers import change_parameters, simulate_entries, write_dataset
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -24,9 +24,9 @@ from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import save_parameters
 from common.metrics import sum_over_entries
 from common.molecules.mapped_smiles import compute_connectivity_key, from_mapped_smiles, to_mapped_smiles
-from common.offxml import read_force_field
-from common.parameterize import parameterize
 from common.reporting.numbers import format_number
+from common.smirnoff.offxml import read_force_field
+from common.smirnoff.parameterize import parameterize
 from tests.helpers import change_parameters, make_entries, simulate_entries, write_dataset
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -5,9 +5,9 @@ import pathlib
 
 import pytest
 
-from common import offxml_find
-from common.offxml import ForceFieldError, parse_force_field, read_force_field
-from common.offxml_find import find_force_field
+from common.smirnoff import find as offxml_find
+from common.smirnoff.find import find_force_field
+from common.smirnoff.offxml import ForceFieldError, parse_force_field, read_force_field
 
 STARTER = pathlib.Path(__file__).parents[1] / "example" / "starter.offxml"
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from common.forcefields.tensors import ParameterKey, TensorForceField
-from common.offxml import parse_force_field, read_force_field
-from common.offxml_write import format_offxml, write_offxml
-from common.smirnoff import build_potentials
+from common.smirnoff.assignment import build_potentials
+from common.smirnoff.offxml import parse_force_field, read_force_field
+from common.smirnoff.offxml_writer import format_offxml, write_offxml
 
 ROOT = pathlib.Path(__file__).parents[1]
 STARTER = ROOT / "example" / "starter.offxml"

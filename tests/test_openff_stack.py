@@ -19,8 +19,6 @@ from common.data.dataset import open_dataset, read_entries
 from common.forcefields.energy import compute_energy, compute_energy_by_type, compute_forces
 from common.forcefields.tensors import TensorForceField
 from common.molecules.mapped_smiles import to_mapped_smiles
-from common.offxml import parse_force_field, read_force_field
-from common.offxml_write import format_offxml
 from common.openff_stack import (
     check_available,
     from_smee,
@@ -30,8 +28,10 @@ from common.openff_stack import (
     sort_terms,
     to_smee,
 )
-from common.parameterize import parameterize
-from common.smirnoff import build_potentials
+from common.smirnoff.assignment import build_potentials
+from common.smirnoff.offxml import parse_force_field, read_force_field
+from common.smirnoff.offxml_writer import format_offxml
+from common.smirnoff.parameterize import parameterize
 from tests.helpers import make_entries, write_dataset
 
 ROOT = pathlib.Path(__file__).parents[1]

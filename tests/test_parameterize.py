@@ -10,8 +10,8 @@ from rdkit import Chem
 
 from common.forcefields.parameter_file import load_parameters, save_parameters
 from common.molecules.mapped_smiles import to_mapped_smiles
-from common.offxml import ForceFieldError, parse_force_field, read_force_field
-from common.parameterize import CHUNK_SIZE, count_reasons, parameterize
+from common.smirnoff.offxml import ForceFieldError, parse_force_field, read_force_field
+from common.smirnoff.parameterize import CHUNK_SIZE, count_reasons, parameterize
 
 STARTER = pathlib.Path(__file__).parents[1] / "example" / "starter.offxml"
 

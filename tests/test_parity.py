@@ -16,8 +16,8 @@ from common.forcefields.energy import compute_energy_by_type, compute_forces_by_
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
 from common.forcefields.terms import VALENCE_TYPES
 from common.molecules.mapped_smiles import perceive, to_mapped_smiles
-from common.offxml import read_force_field
-from common.parameterize import parameterize
+from common.smirnoff.offxml import read_force_field
+from common.smirnoff.parameterize import parameterize
 from tests.conftest import PARITY, read_gzipped_json
 
 FORCE_FIELDS = pathlib.Path(__file__).parents[2] / "shared" / "force-fields"

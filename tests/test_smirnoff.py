@@ -11,8 +11,8 @@ from rdkit import Chem
 from common.forcefields.tensors import ParameterKey
 from common.forcefields.terms import ENERGY_FUNCTIONS, PARAMETER_UNITS
 from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
-from common.offxml import parse_force_field, read_force_field
-from common.smirnoff import Assigner, AssignmentError, build_potentials, find_exclusions, list_propers
+from common.smirnoff.assignment import Assigner, AssignmentError, build_potentials, find_exclusions, list_propers
+from common.smirnoff.offxml import parse_force_field, read_force_field
 
 ROOT = pathlib.Path(__file__).parents[1]
 PARITY = pathlib.Path(__file__).parent / "data" / "parity" / "openff-2.1.0.json.gz"

@@ -5,13 +5,8 @@ import pytest
 
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.nagl.model import DEFAULT_MODEL
-from common.offxml import ForceFieldError, parse_force_field
-from common.smirnoff_charges import (
-    check_total_charge,
-    choose_charge_method,
-    compute_increments,
-    describe_charges,
-)
+from common.smirnoff.charges import check_total_charge, choose_charge_method, compute_increments, describe_charges
+from common.smirnoff.offxml import ForceFieldError, parse_force_field
 
 NAGL = '<NAGLCharges version="0.3" model_file="other.pt"/>'
 INCREMENTS = '<ChargeIncrementModel version="0.3" partial_charge_method="formal_charge"/>'

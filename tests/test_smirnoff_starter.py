@@ -9,8 +9,8 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
-from common.offxml import read_force_field
-from common.smirnoff import Assigner, build_potentials
+from common.smirnoff.assignment import Assigner, build_potentials
+from common.smirnoff.offxml import read_force_field
 
 EXAMPLE = pathlib.Path(__file__).parents[1] / "example"
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from common.smirnoff_units import MAX_LENGTH, parse_quantity
+from common.smirnoff.quantities import MAX_LENGTH, parse_quantity
 
 BOND_K = "kilocalorie / mole / angstrom ** 2"
 ANGLE_K = "kilocalorie / mole / radian ** 2"

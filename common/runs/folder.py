@@ -12,8 +12,8 @@ from common.data.splits import SPLITS
 from common.forcefields.parameter_file import save_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.losses import Objective
-from common.offxml_write import write_offxml
 from common.runs.settings import _MAX_ALIKE, _STAMP_FORMAT
+from common.smirnoff.offxml_writer import write_offxml
 from common.statistics import Statistics
 
 

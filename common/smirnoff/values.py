@@ -5,7 +5,7 @@ import re
 import typing
 
 from common.forcefields.terms import PARAMETER_UNITS
-from common.smirnoff_units import parse_quantity
+from common.smirnoff.quantities import parse_quantity
 
 RMIN_HALF_TO_SIGMA = 2.0 / 2 ** (1 / 6)
 """sigma = 2 rmin_half / 2^(1/6): the minimum of the 12-6 potential lies at 2^(1/6) sigma."""

@@ -16,8 +16,8 @@ import numpy
 
 from common.files.atomic import replace_atomically
 from common.forcefields.tensors import TensorForceField, TensorPotential
-from common.offxml import ELEMENTS, parse_force_field
-from common.smirnoff import build_potentials
+from common.smirnoff.assignment import build_potentials
+from common.smirnoff.offxml import ELEMENTS, parse_force_field
 
 _UNIT_TEXTS = {
     "kilocalorie / mole / angstrom ** 2": "angstrom**-2 * mole**-1 * kilocalorie",

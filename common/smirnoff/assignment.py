@@ -15,9 +15,9 @@ from rdkit import Chem
 
 from common.forcefields.tensors import ParameterKey, TensorPotential
 from common.forcefields.terms import ENERGY_FUNCTIONS, NONBONDED_TYPES, PARAMETER_UNITS, VALENCE_TYPES
-from common.offxml import ForceFieldFile, Parameter
-from common.offxml_values import SETTINGS
-from common.smirks import Pattern, compile_smirks
+from common.smirnoff.offxml import ForceFieldFile, Parameter
+from common.smirnoff.smirks import Pattern, compile_smirks
+from common.smirnoff.values import SETTINGS
 
 CHARGE_SECTIONS = ("LibraryCharges", "NAGLCharges", "ChargeIncrementModel", "ToolkitAM1BCC")
 """In the order in which openff-interchange 0.4 asks them for charges."""

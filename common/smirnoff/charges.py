@@ -11,8 +11,8 @@ import numpy
 from rdkit import Chem
 
 from common.nagl.model import DEFAULT_MODEL
-from common.offxml import ForceFieldError, ForceFieldFile
-from common.smirks import compile_smirks
+from common.smirnoff.offxml import ForceFieldError, ForceFieldFile
+from common.smirnoff.smirks import compile_smirks
 
 AM1_BCC_METHODS = ("am1bcc", "am1bccelf10", "am1bccnosymspt")
 

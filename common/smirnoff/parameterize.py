@@ -23,16 +23,16 @@ from common.forcefields.tensors import (
 )
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.nagl.model import load_charge_model
-from common.offxml import ForceFieldError, ForceFieldFile
 from common.processes.pool import run_in_processes
-from common.smirnoff import Assigner, Assignment, build_potentials, list_bonds
-from common.smirnoff_charges import (
+from common.smirnoff.assignment import Assigner, Assignment, build_potentials, list_bonds
+from common.smirnoff.charges import (
     ChargeMethod,
     check_total_charge,
     choose_charge_method,
     compute_increments,
     describe_charges,
 )
+from common.smirnoff.offxml import ForceFieldError, ForceFieldFile
 
 CHUNK_SIZE = 16
 """Molecules that a worker takes at a time; their charges are computed in one batch."""
@@ -166,7 +166,7 @@ def parameterize(
     """The built-in engine: applies a force field to molecules.
 
     Args:
-        force_field: what :func:`common.offxml.read_force_field` gives.
+        force_field: what :func:`common.smirnoff.offxml.read_force_field` gives.
         smiles: mapped SMILES, each once.
         n_workers: number of processes.
         load_model: gives the charge model of a name, with the methods of ``common.nagl.model.ChargeModel``; a

@@ -14,8 +14,8 @@ import xml.etree.ElementTree
 import defusedxml
 import defusedxml.ElementTree
 
-from common.offxml_values import Reader, read_settings, read_values
-from common.smirks import Pattern, compile_smirks
+from common.smirnoff.smirks import Pattern, compile_smirks
+from common.smirnoff.values import Reader, read_settings, read_values
 
 VERSION = "0.3"
 """The version of the file format (that of single sections goes up to 0.5)."""
@@ -234,3 +234,9 @@ def _check_tags(pattern: Pattern, section: str) -> None:
     for first, second in _JOINED_TAGS.get(section, ()):
         if not pattern.joins(first, second):
             raise ValueError(f"tags {first + 1} and {second + 1} are not joined by a bond")
+
+
+def read_ids(offxml: str) -> dict[tuple[str, str], str]:
+    """The ids of a force field file's parameters by section and SMIRKS; empty where they have none."""
+    sections = parse_force_field(offxml, "the force field file").sections if offxml else {}
+    return {(name, one.smirks): one.id for name, section in sections.items() for one in section.parameters}
