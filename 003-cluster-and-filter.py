@@ -23,7 +23,9 @@ import time
 
 from common.data.dataset import list_sources, read_fingerprint
 from common.data.shards import Shards, check_output, make_shards, publish_datasets, sum_counts
-from common.filtering import (
+from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
+from common.reporting.console import format_left_out, suggest_command
+from common.selection.filtering import (
     VERSION,
     KnownMolecules,
     SourceContents,
@@ -31,8 +33,6 @@ from common.filtering import (
     read_known_molecules,
     write_filtered_shard,
 )
-from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
-from common.reporting.console import format_left_out, suggest_command
 
 CLUSTER = True  # False keeps every conformer and writes to outputs/data-filtered
 CLUSTER_SOURCES = ("gen2-opt",)  # the sources whose conformers are thinned; the others pass through

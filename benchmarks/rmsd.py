@@ -25,7 +25,7 @@ from rdkit.Chem import AllChem, rdMolAlign
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from common.clustering import cluster_butina, compute_rmsd_matrix
+from common.selection.clustering import cluster_butina, compute_rmsd_matrix
 
 SMILES = "CC(C)Cc1ccc(cc1)C(C)C(=O)NCCOC"  # drug-like, 19 heavy atoms
 N_CONFS = 3000

@@ -13,10 +13,10 @@ from rdkit.Chem import AllChem, rdMolAlign
 from rdkit.ML.Cluster import Butina
 
 from common.data.dataset import Entry, open_dataset, read_entries, read_provenance
-from common.filtering import KnownMolecules, examine_source, select_superposed_atoms
 from common.forcefields.parameter_file import save_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
 from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
+from common.selection.filtering import KnownMolecules, examine_source, select_superposed_atoms
 from tests.helpers import write_dataset
 
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "003-cluster-and-filter.py"

@@ -6,8 +6,8 @@ from rdkit import Chem
 from rdkit.Chem import AllChem, rdMolAlign
 from rdkit.ML.Cluster import Butina
 
-from common import clustering
-from common.clustering import cluster_butina, compute_rmsd_matrix
+from common.selection import clustering
+from common.selection.clustering import cluster_butina, compute_rmsd_matrix
 
 RMSD_TOLERANCE = 2e-9  # [Angstrom] each of the two values compared may be off by clustering.RMSD_TOLERANCE
 RDKIT_TOLERANCE = 5e-7  # [Angstrom] RDKit subtracts large numbers: identical conformers may come out at 1e-7

@@ -9,10 +9,10 @@ import typing
 import datasets
 import pyarrow.compute
 
-from common.clustering import cluster_butina, compute_rmsd_matrix
 from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.processes.slices import cut_into_slices
+from common.selection.clustering import cluster_butina, compute_rmsd_matrix
 
 VERSION = 1
 """Raised whenever the same input and settings would give another output."""
