@@ -19,7 +19,7 @@ import time
 
 from common.files.atomic import replace_atomically
 from common.forcefields.parameter_file import save_parameters
-from common.openff_stack import parameterize_with_openff
+from common.interop.openff_stack import parameterize_with_openff
 from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
 from common.reporting.console import suggest_command
 from common.smirnoff.find import find_force_field

@@ -110,7 +110,7 @@ def time_smee(data: pathlib.Path, parameters: pathlib.Path) -> dict:
     import descent.targets.energy
     import descent.train
 
-    from common.openff_stack import to_smee
+    from common.interop.openff_stack import to_smee
 
     molecules = load_parameters(parameters)
     force_field, topologies = to_smee(molecules.force_field, list(molecules.topologies.values()))

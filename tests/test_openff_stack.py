@@ -18,8 +18,7 @@ from rdkit import Chem
 from common.data.dataset import open_dataset, read_entries
 from common.forcefields.energy import compute_energy, compute_energy_by_type, compute_forces
 from common.forcefields.tensors import TensorForceField
-from common.molecules.mapped_smiles import to_mapped_smiles
-from common.openff_stack import (
+from common.interop.openff_stack import (
     check_available,
     from_smee,
     is_available,
@@ -28,6 +27,7 @@ from common.openff_stack import (
     sort_terms,
     to_smee,
 )
+from common.molecules.mapped_smiles import to_mapped_smiles
 from common.smirnoff.assignment import build_potentials
 from common.smirnoff.offxml import parse_force_field, read_force_field
 from common.smirnoff.offxml_writer import format_offxml

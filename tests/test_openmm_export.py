@@ -10,8 +10,7 @@ import torch
 
 from common.forcefields.energy import compute_energy_by_type, compute_forces_by_type
 from common.forcefields.parameter_file import save_parameters
-from common.molecules.mapped_smiles import from_mapped_smiles
-from common.openmm_export import (
+from common.interop.openmm_export import (
     FORCE_GROUPS,
     KILOJOULE_PER_KILOCALORIE,
     NANOMETER_PER_ANGSTROM,
@@ -21,6 +20,7 @@ from common.openmm_export import (
     load_openmm,
     write_openmm_xml,
 )
+from common.molecules.mapped_smiles import from_mapped_smiles
 from common.smirnoff.offxml import parse_force_field
 
 openmm = pytest.importorskip("openmm", reason="OpenMM is an optional dependency (requirements-dev.txt)")
