@@ -25,7 +25,6 @@ import time
 
 import numpy
 
-from common.accumulation import compute_statistics
 from common.data.splits import SPLITS
 from common.files.fingerprints import compute_fingerprint
 from common.files.plain import write_json
@@ -37,13 +36,14 @@ from common.forcefields.trainable import Column, Trainable, build_trainable
 from common.losses import Objective, build_objective
 from common.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.parameter_table import write_parameter_table
-from common.pass_settings import PassSettings
 from common.priors import build_prior
 from common.processes.pool import format_peak_memory, run_stage
 from common.runs.checkpoints import Checkpoint, load_checkpoint
 from common.runs.folder import compute_losses, create_run_folder, save_force_field, summarise
 from common.runs.settings import name_run, read_first_settings
-from common.statistics import Statistics
+from common.sufficient_statistics.accumulation import compute_statistics
+from common.sufficient_statistics.settings import PassSettings
+from common.sufficient_statistics.statistics import Statistics
 from common.tensorboard_results import log_results
 from common.uncertainty import compute_uncertainty
 

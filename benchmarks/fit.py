@@ -12,7 +12,7 @@ rank.
                  (written here on this project's own energy functions; the gradient is accumulated entry by entry, which
                  keeps its memory small)
     smee         the same by smee and descent themselves, where they can be imported; coordinates in float32, as they do
-    pass         common.accumulation.compute_statistics, with its reading of the data
+    pass         common.sufficient_statistics.accumulation.compute_statistics, with its reading of the data
     epoch        one epoch of stage 004: loss, gradient and step of Adam; before it, one that is not counted, since
                  torch needs about a second to load its optimisers, whatever the loss
     solve        the exact optimum of the valence terms
@@ -33,7 +33,6 @@ import typing
 import numpy
 import torch
 
-from common.accumulation import compute_statistics
 from common.data.dataset import Entry, ShardWriter, finish_dataset, list_sources, open_dataset, read_entries
 from common.fitting import fit_exact
 from common.forcefields.energy import compute_energy, compute_forces
@@ -41,8 +40,9 @@ from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules
 from common.forcefields.trainable import Column, build_trainable
 from common.losses import build_objective
-from common.pass_settings import PassSettings
 from common.processes.pool import measure_peak_memory, run_stage, use_one_thread
+from common.sufficient_statistics.accumulation import compute_statistics
+from common.sufficient_statistics.settings import PassSettings
 from common.training import iterate_adam
 
 SIZES = (1_000, 10_000, 100_000)  # conformers

@@ -12,12 +12,12 @@ from common.evaluation import Candidate, list_smiles
 from common.forcefields.parameter_file import save_parameters
 from common.metrics import EntryErrors
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.pass_settings import PassSettings
 from common.runs.folder import find_latest_run
 from common.runs.settings import label_runs
 from common.smirnoff.find import find_force_field
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import parameterize
+from common.sufficient_statistics.settings import PassSettings
 
 CHECK_TOLERANCE = 1e-6
 """Relative: the statistics and the direct evaluation differ by rounding alone, which stays far below."""

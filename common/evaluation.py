@@ -21,9 +21,9 @@ from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.pass_settings import PassSettings
 from common.processes.pool import run_in_processes
 from common.processes.slices import cut_into_slices
+from common.sufficient_statistics.settings import PassSettings
 
 MAX_CONFORMERS_PER_SLICE = 2_000
 """What a worker takes at once."""

@@ -19,8 +19,8 @@ import torch
 
 from common.forcefields.tensors import TensorForceField
 from common.forcefields.trainable import ColumnSettings, Trainable
-from common.linearization import MINIMUM_COLUMNS, Linearization
-from common.quadratic import QuadraticForm
+from common.sufficient_statistics.linearization import MINIMUM_COLUMNS, Linearization
+from common.sufficient_statistics.quadratic import QuadraticForm
 
 RIDGE = 1e-10
 """Of the vanishing prior; the curvature of the data along each column is scaled to 1. Far above rounding."""

@@ -11,10 +11,10 @@ import typing
 import torch
 
 from common.forcefields.tensors import TensorForceField
-from common.linearization import Linearization
 from common.priors import Prior
-from common.quadratic import QuadraticForm
-from common.statistics import Statistics
+from common.sufficient_statistics.linearization import Linearization
+from common.sufficient_statistics.quadratic import QuadraticForm
+from common.sufficient_statistics.statistics import Statistics
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from common.files.atomic import replace_atomically
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Trainable
 from common.smirnoff.offxml import read_ids
-from common.statistics import Statistics
+from common.sufficient_statistics.statistics import Statistics
 from common.uncertainty import Uncertainty
 
 COLUMNS = (

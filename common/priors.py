@@ -11,8 +11,8 @@ import torch
 
 from common.forcefields.tensors import TensorForceField
 from common.forcefields.trainable import ColumnSettings, Trainable
-from common.linearization import MINIMUM_COLUMNS, Linearization
-from common.quadratic import QuadraticForm
+from common.sufficient_statistics.linearization import MINIMUM_COLUMNS, Linearization
+from common.sufficient_statistics.quadratic import QuadraticForm
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,10 +15,10 @@ from common.evaluation import Row, evaluate_here, index_data
 from common.figures import draw_parity
 from common.forcefields.tensors import ParameterizedMolecules
 from common.metrics import compute_metrics, sum_over_entries
-from common.pass_settings import PassSettings
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number
 from common.reporting.plots import render_png
 from common.runs.settings import describe_columns, flatten_settings
+from common.sufficient_statistics.settings import PassSettings
 
 MAX_CONFORMERS = 2_000
 """About how many conformers are evaluated for the parity plots: enough to see, and a matter of seconds."""

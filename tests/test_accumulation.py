@@ -8,13 +8,14 @@ import numpy
 import pytest
 import torch
 
-from common import accumulation, pass_plan
-from common.accumulation import compute_statistics
 from common.data.dataset import Entry
 from common.data.weighting import weigh_conformers
 from common.forcefields.parameter_file import save_parameters
 from common.losses import build_objective
-from common.pass_settings import PassSettings
+from common.sufficient_statistics import accumulation
+from common.sufficient_statistics import plan as pass_plan
+from common.sufficient_statistics.accumulation import compute_statistics
+from common.sufficient_statistics.settings import PassSettings
 from tests.helpers import make_entries, write_dataset
 from tests.test_gram import compute_brute_force, draw_parameters
 

@@ -26,10 +26,10 @@ from common.data.shards import check_output, make_shards, publish_datasets
 from common.data.splits import split_molecules
 from common.espaloma.entry import EntryError, read_entry
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.pass_plan import index_rows
 from common.runs.checkpoints import load_checkpoint
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import parameterize
+from common.sufficient_statistics.plan import index_rows
 from tests.helpers import make_entries, write_dataset
 from tests.stages import ROOT, SCRIPTS, STARTER, make_command
 

@@ -9,7 +9,7 @@ from common import evaluation
 from common.data.dataset import Entry
 from common.evaluation import Candidate, evaluate, evaluate_here, index_data, load_candidates
 from common.forcefields.parameter_file import save_parameters
-from common.pass_settings import PassSettings
+from common.sufficient_statistics.settings import PassSettings
 from tests.helpers import change_parameters, make_entries, write_dataset
 
 ENERGY_TOLERANCE = 1e-6

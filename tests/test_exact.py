@@ -8,15 +8,15 @@ import numpy
 import pytest
 import torch
 
-from common.accumulation import compute_statistics
 from common.exact import ValenceProblem, solve_valence
 from common.fitting import fit_exact, fit_valence, search_all, try_prior_strengths
 from common.forcefields.parameter_file import save_parameters
 from common.forcefields.trainable import Column, build_trainable
 from common.losses import build_objective
-from common.pass_settings import PassSettings
 from common.priors import build_prior
-from common.quadratic import QuadraticForm
+from common.sufficient_statistics.accumulation import compute_statistics
+from common.sufficient_statistics.quadratic import QuadraticForm
+from common.sufficient_statistics.settings import PassSettings
 from common.training import describe_end, iterate_adam
 from common.uncertainty import compute_uncertainty
 from tests.helpers import change_parameters, make_entries, simulate_entries, write_dataset

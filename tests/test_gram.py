@@ -6,10 +6,10 @@ import torch
 
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.terms import VALENCE_TYPES
-from common.gram import WeightedEntry, compute_entry_grams
-from common.interactions import build_interactions, find_vdw_pairs
-from common.linearization import Linearization
 from common.losses import QuadraticForm
+from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
+from common.sufficient_statistics.interactions import build_interactions, find_vdw_pairs
+from common.sufficient_statistics.linearization import Linearization
 from tests.helpers import make_entries
 
 TOLERANCE = 1e-9

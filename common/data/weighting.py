@@ -3,7 +3,7 @@
 import numpy
 
 from common.data.dataset import Entry
-from common.pass_settings import PassSettings
+from common.sufficient_statistics.settings import PassSettings
 from common.units import GAS_CONSTANT
 
 

@@ -14,7 +14,7 @@ from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.losses import Objective
 from common.runs.settings import _MAX_ALIKE, _STAMP_FORMAT
 from common.smirnoff.offxml_writer import write_offxml
-from common.statistics import Statistics
+from common.sufficient_statistics.statistics import Statistics
 
 
 def create_run_folder(output: str | os.PathLike, name: str) -> pathlib.Path:

@@ -1,7 +1,7 @@
 """The sufficient statistics of a fit: all that the loss needs to know of the data, as an artifact.
 
-The Gram matrices of the entries (common/gram.py) add up to one pair for each source and split. The pass that makes them
-is in common/accumulation.py, the loss that is read off them in common/losses.py.
+The Gram matrices of the entries (common/sufficient_statistics/gram.py) add up to one pair for each source and split. The pass that makes them
+is in common/sufficient_statistics/accumulation.py, the loss that is read off them in common/losses.py.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from common.files.atomic import replace_atomically
 from common.files.fingerprints import compute_content_hash
 from common.files.tensor_file import read_tensors, write_tensors
 from common.forcefields.tensors import TensorForceField
-from common.linearization import Linearization
+from common.sufficient_statistics.linearization import Linearization
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from common.gram import CHUNK_BYTES
+from common.sufficient_statistics.gram import CHUNK_BYTES
 
 
 @dataclasses.dataclass(frozen=True)

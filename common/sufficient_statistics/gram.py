@@ -1,6 +1,6 @@
 """The one pass over the data: Gram matrices of the features and the residual of every entry.
 
-For one entry, let Φ be the matrix of derivatives of its predictions by φ (common/linearization.py) and r what the
+For one entry, let Φ be the matrix of derivatives of its predictions by φ (common/sufficient_statistics/linearization.py) and r what the
 reference data differ from the predictions at the reference parameters. Then the entry's loss at φ = φ̄ + δ is
 |Φδ - r|² = (δ, -1) [Φ r]ᵀ[Φ r] (δ, -1)ᵀ, so that the Gram matrix of [Φ r] says everything about it. It is accumulated
 once for relative energies and once for forces, weighted as in the loss:
@@ -24,7 +24,7 @@ from common.geometry.internal_coordinates import (
     compute_dihedrals_with_gradients,
     compute_distances_with_gradients,
 )
-from common.interactions import Interactions, InteractionTable
+from common.sufficient_statistics.interactions import Interactions, InteractionTable
 
 CHUNK_BYTES = 8_000_000
 """Size of the feature matrices of one chunk: large enough to amortise the calls, small enough for the caches."""

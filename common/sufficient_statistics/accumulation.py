@@ -22,16 +22,16 @@ from common.files.fingerprints import compute_content_hash, compute_fingerprint
 from common.files.tensor_file import read_tensors, read_tensors_if_whole, write_tensors
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules
-from common.gram import WeightedEntry, compute_entry_grams
-from common.interactions import build_interactions
-from common.linearization import Linearization
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.pass_plan import Plan, Row, assign_shards, plan_pass
-from common.pass_settings import PassSettings
 from common.processes.pool import count_available_cpus, measure_peak_memory
 from common.processes.progress import make_bar
 from common.processes.ranks import Ranks, is_under_torchrun, join_torchrun, run_ranks
-from common.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
+from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
+from common.sufficient_statistics.interactions import build_interactions
+from common.sufficient_statistics.linearization import Linearization
+from common.sufficient_statistics.plan import Plan, Row, assign_shards, plan_pass
+from common.sufficient_statistics.settings import PassSettings
+from common.sufficient_statistics.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
 
 FORMAT = 5
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""

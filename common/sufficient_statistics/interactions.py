@@ -2,7 +2,7 @@
 
 Everything that does not change during a fit is worked out once for each molecule: which atoms an interaction joins,
 the reference minimum, periodicity and phase, the strength of each non-bonded pair, and the column of φ
-(common/linearization.py) that it feeds, counted among the columns that this molecule uses.
+(common/sufficient_statistics/linearization.py) that it feeds, counted among the columns that this molecule uses.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import torch
 
 from common.forcefields.energy import find_scaled_pairs, mix_lorentz_berthelot
 from common.forcefields.tensors import TensorForceField, TensorTopology
-from common.linearization import MINIMUM_COLUMNS, Linearization
+from common.sufficient_statistics.linearization import MINIMUM_COLUMNS, Linearization
 from common.units import COULOMB_CONSTANT
 
 

@@ -16,10 +16,10 @@ from common.data.dataset import list_sources, open_dataset, read_provenance
 from common.data.splits import split_molecules
 from common.forcefields.tensors import ParameterizedMolecules, TensorTopology
 from common.forcefields.terms import VALENCE_TYPES
-from common.interactions import find_vdw_pairs
-from common.linearization import Linearization
-from common.pass_settings import PassSettings
 from common.processes.slices import cut_into_slices
+from common.sufficient_statistics.interactions import find_vdw_pairs
+from common.sufficient_statistics.linearization import Linearization
+from common.sufficient_statistics.settings import PassSettings
 
 N_SHARDS = 64
 """Into about how many pieces of equal work the pass is cut, whatever the number of ranks."""
