@@ -29,23 +29,24 @@ from common.data.splits import SPLITS
 from common.files.fingerprints import compute_fingerprint
 from common.files.plain import write_json
 from common.files.provenance import describe_versions
-from common.fitting import fit_valence, try_prior_strengths
+from common.fitting.exact_fit import fit_valence, try_prior_strengths
+from common.fitting.methods import Fit, run_adam, run_exact, run_lbfgs
+from common.fitting.objective import Objective, build_objective
+from common.fitting.outputs import compute_losses, save_force_field, summarise
+from common.fitting.parameter_table import write_parameter_table
+from common.fitting.priors import build_prior
+from common.fitting.uncertainty import compute_uncertainty
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Column, Trainable, build_trainable
-from common.losses import Objective, build_objective
-from common.methods import Fit, run_adam, run_exact, run_lbfgs
-from common.parameter_table import write_parameter_table
-from common.priors import build_prior
 from common.processes.pool import format_peak_memory, run_stage
 from common.runs.checkpoints import Checkpoint, load_checkpoint
-from common.runs.folder import compute_losses, create_run_folder, save_force_field, summarise
+from common.runs.folder import create_run_folder
 from common.runs.settings import name_run, read_first_settings
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassSettings
 from common.sufficient_statistics.statistics import Statistics
 from common.tensorboard_results import log_results
-from common.uncertainty import compute_uncertainty
 
 # --- what is trained -------------------------------------------------------------------------------------------------
 # Each type with its columns. scale: the optimiser sees value * scale; lower, upper: limits; prior: width of the

@@ -34,16 +34,16 @@ import numpy
 import torch
 
 from common.data.dataset import Entry, ShardWriter, finish_dataset, list_sources, open_dataset, read_entries
-from common.fitting import fit_exact
+from common.fitting.exact_fit import fit_exact
+from common.fitting.objective import build_objective
+from common.fitting.optimizers import iterate_adam
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules
 from common.forcefields.trainable import Column, build_trainable
-from common.losses import build_objective
 from common.processes.pool import measure_peak_memory, run_stage, use_one_thread
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassSettings
-from common.training import iterate_adam
 
 SIZES = (1_000, 10_000, 100_000)  # conformers
 N_EPOCHS = 1_000  # of the fit that is compared

@@ -48,7 +48,7 @@ def log_results(
         folder: the run folder.
         settings: what the run was asked to do; they become hyperparameters.
         splits: the split of each mapped SMILES.
-        losses: by candidate, what ``common.runs.folder.compute_losses`` gives.
+        losses: by candidate, what ``common.fitting.outputs.compute_losses`` gives.
         data: folder of data sets.
         candidates: "initial" and "fitted", and others if there are any, in this order.
         pass_settings: which conformers count.

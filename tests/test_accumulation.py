@@ -10,8 +10,8 @@ import torch
 
 from common.data.dataset import Entry
 from common.data.weighting import weigh_conformers
+from common.fitting.objective import build_objective
 from common.forcefields.parameter_file import save_parameters
-from common.losses import build_objective
 from common.sufficient_statistics import accumulation
 from common.sufficient_statistics import plan as pass_plan
 from common.sufficient_statistics.accumulation import compute_statistics

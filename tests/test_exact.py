@@ -8,17 +8,17 @@ import numpy
 import pytest
 import torch
 
-from common.exact import ValenceProblem, solve_valence
-from common.fitting import fit_exact, fit_valence, search_all, try_prior_strengths
+from common.fitting.exact_fit import fit_exact, fit_valence, search_all, try_prior_strengths
+from common.fitting.objective import build_objective
+from common.fitting.optimizers import describe_end, iterate_adam
+from common.fitting.priors import build_prior
+from common.fitting.quadratic_program import ValenceProblem, solve_valence
+from common.fitting.uncertainty import compute_uncertainty
 from common.forcefields.parameter_file import save_parameters
 from common.forcefields.trainable import Column, build_trainable
-from common.losses import build_objective
-from common.priors import build_prior
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.quadratic import QuadraticForm
 from common.sufficient_statistics.settings import PassSettings
-from common.training import describe_end, iterate_adam
-from common.uncertainty import compute_uncertainty
 from tests.helpers import change_parameters, make_entries, simulate_entries, write_dataset
 
 VALENCE = {

@@ -4,9 +4,9 @@ import numpy
 import pytest
 import torch
 
+from common.fitting.objective import QuadraticForm
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.terms import VALENCE_TYPES
-from common.losses import QuadraticForm
 from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
 from common.sufficient_statistics.interactions import build_interactions, find_vdw_pairs
 from common.sufficient_statistics.linearization import Linearization

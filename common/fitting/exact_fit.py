@@ -1,6 +1,6 @@
 """The exact fit: the optimum of the valence terms, alone or together with trained vdW parameters, and its prior.
 
-Without vdW it is one convex quadratic programme (common/exact.py). With vdW the loss is no longer convex, but for any
+Without vdW it is one convex quadratic programme (common/fitting/quadratic_program.py). With vdW the loss is no longer convex, but for any
 ε and σ the best valence parameters are still one solve: L-BFGS then searches ε and σ alone, on the loss that is left
 after that solve (variable projection, Golub and Pereyra 1973). What it finds is a local optimum of ε and σ.
 """
@@ -10,11 +10,11 @@ import typing
 
 import torch
 
-from common.exact import build_valence_problem, solve_valence, to_force_field
+from common.fitting.objective import Objective
+from common.fitting.optimizers import Minimum, describe_end, minimise_lbfgs
+from common.fitting.quadratic_program import build_valence_problem, solve_valence, to_force_field
 from common.forcefields.tensors import TensorForceField
 from common.forcefields.trainable import ColumnSettings, Trainable
-from common.losses import Objective
-from common.training import Minimum, describe_end, minimise_lbfgs
 
 MAX_ITERATIONS = 500
 """Of the search for vdW parameters."""
@@ -53,7 +53,7 @@ def fit_exact(
         start: fixed parameters and, for vdW, where the search starts; by default the reference.
 
     Raises:
-        ValueError: the problem cannot be solved; see ``common.exact.solve_valence``.
+        ValueError: the problem cannot be solved; see ``common.fitting.quadratic_program.solve_valence``.
     """
     start = start or trainable.force_field
     has_vdw = len(objective.linearization.vdw_pairs) and any(type_ == "vdW" for type_, _, _ in trainable.names)

@@ -7,11 +7,11 @@ import typing
 import numpy
 
 from common.files.atomic import replace_atomically
+from common.fitting.uncertainty import Uncertainty
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Trainable
 from common.smirnoff.offxml import read_ids
 from common.sufficient_statistics.statistics import Statistics
-from common.uncertainty import Uncertainty
 
 COLUMNS = (
     "type",

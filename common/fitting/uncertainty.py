@@ -16,9 +16,9 @@ import typing
 import numpy
 import torch
 
+from common.fitting.objective import Objective
 from common.forcefields.tensors import TensorForceField
 from common.forcefields.trainable import Trainable
-from common.losses import Objective
 from common.sufficient_statistics.statistics import Statistics
 
 FLAT_EIGENVALUE = 1e-9

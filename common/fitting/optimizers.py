@@ -7,8 +7,8 @@ import numpy
 import scipy.optimize
 import torch
 
+from common.fitting.objective import Objective
 from common.forcefields.trainable import Trainable
-from common.losses import Objective
 from common.processes.progress import make_bar
 
 

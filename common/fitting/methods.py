@@ -3,15 +3,15 @@
 import dataclasses
 import pathlib
 
-from common.fitting import fit_exact, search_all
+from common.fitting.exact_fit import fit_exact, search_all
+from common.fitting.objective import Objective
+from common.fitting.optimizers import describe_end, iterate_adam
+from common.fitting.outputs import compute_losses, save_force_field
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import ColumnSettings, Trainable
-from common.losses import Objective
 from common.processes.progress import make_bar
 from common.runs.checkpoints import Checkpoint, save_checkpoint
-from common.runs.folder import compute_losses, save_force_field
 from common.runs.tensorboard import Log
-from common.training import describe_end, iterate_adam
 
 
 @dataclasses.dataclass(frozen=True)

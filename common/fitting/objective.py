@@ -10,8 +10,8 @@ import typing
 
 import torch
 
+from common.fitting.priors import Prior
 from common.forcefields.tensors import TensorForceField
-from common.priors import Prior
 from common.sufficient_statistics.linearization import Linearization
 from common.sufficient_statistics.quadratic import QuadraticForm
 from common.sufficient_statistics.statistics import Statistics

@@ -1,0 +1,117 @@
+"""What a fit writes into its run folder: force fields, losses, the summary."""
+
+import dataclasses
+import pathlib
+import typing
+
+import torch
+
+from common.data.splits import SPLITS
+from common.fitting.objective import Objective
+from common.forcefields.parameter_file import save_parameters
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
+from common.smirnoff.offxml_writer import write_offxml
+from common.sufficient_statistics.statistics import Statistics
+
+
+def save_force_field(
+    path: pathlib.Path,
+    force_field: TensorForceField,
+    start: ParameterizedMolecules,
+    comments: typing.Sequence[str],
+    with_topologies: bool = True,
+) -> None:
+    """Writes ``path`` + ".pt" and ".offxml".
+
+    The ``.pt`` is of the kind that stage 002 writes, so that with its topologies it may be used in its place.
+
+    Args:
+        path: without suffix.
+        force_field: the fitted values.
+        start: what the fit started from.
+        comments: lines for the head of the OFFXML file.
+        with_topologies: whether the ``.pt`` holds the molecules too, or the force field alone.
+    """
+    molecules = dataclasses.replace(
+        start, force_field=force_field, provenance={**start.provenance, "fitted": list(comments)}
+    )
+    if not with_topologies:
+        molecules = dataclasses.replace(molecules, topologies={}, failures={})
+    save_parameters(path.with_name(path.name + ".pt"), molecules)
+    write_offxml(start.provenance["offxml"], force_field, path.with_name(path.name + ".offxml"), comments)
+
+
+def compute_losses(
+    objectives: typing.Mapping[str, Objective], force_field: TensorForceField
+) -> dict[str, dict[str, float]]:
+    """The losses of a force field on each split.
+
+    Args:
+        objectives: by split, all of the same statistics.
+        force_field: with the rows that the statistics have.
+
+    Returns:
+        By split the loss [kcal²/mol²] without priors, its parts, and their roots [kcal/mol], [kcal/mol/Angstrom].
+    """
+    losses = {}
+    with torch.no_grad():
+        delta = next(iter(objectives.values())).compute_delta(force_field)
+        for split, objective in objectives.items():
+            parts = (part.item() for part in objective.evaluate_parts(delta))
+            losses[split] = _describe_losses(*parts, objective.force_weight)
+    return losses
+
+
+def _describe_losses(loss_energy: float, loss_forces: float, force_weight: float) -> dict[str, float]:
+    return {
+        "loss": loss_energy + force_weight * loss_forces,
+        "loss_energy": loss_energy,
+        "loss_forces": loss_forces,
+        "rmse_energy": max(loss_energy, 0.0) ** 0.5,
+        "rmse_forces": max(loss_forces, 0.0) ** 0.5,
+    }
+
+
+def summarise(
+    statistics: Statistics,
+    objectives: typing.Mapping[str, Objective],
+    fields: typing.Mapping[str, TensorForceField],
+    seconds: typing.Mapping[str, float],
+) -> dict[str, typing.Any]:
+    """What goes into ``summary.json``.
+
+    Args:
+        statistics: for the counts.
+        objectives: the loss on each split that has entries.
+        fields: "initial", "final" and "optimum", the floor of the training loss without priors.
+        seconds: further figures, by name.
+
+    Returns:
+        ``loss_initial``, ``loss_final``, ``loss_optimum`` (of the training split, without priors), the counts and the
+        two parts of the loss of each split and force field, and the seconds.
+    """
+    losses = {name: compute_losses(objectives, force_field) for name, force_field in fields.items()}
+    splits: dict[str, dict[str, float]] = {}
+    for split in SPLITS:
+        groups = [group for (_, name), group in statistics.groups.items() if name == split]
+        splits[split] = {
+            "n_entries": sum(group.n_entries for group in groups),
+            "n_molecules": statistics.n_molecules[split],
+            "n_conformers": sum(group.n_conformers for group in groups),
+        }
+        for name in fields if split in objectives else ():
+            for part in ("loss_energy", "loss_forces"):
+                splits[split][f"{part}_{name}"] = losses[name][split][part]
+    train = {name: losses[name]["train"]["loss"] for name in fields}
+    return {
+        **{f"loss_{name}": loss for name, loss in train.items()},
+        "excess_over_optimum": train["final"] / train["optimum"] - 1.0 if train["optimum"] > 0.0 else 0.0,
+        "objective_final": objectives["train"].compute_loss(fields["final"]).item(),
+        "prior_strength": objectives["train"].prior_strength,
+        "splits": splits,
+        "statistics": statistics.fingerprint,
+        "statistics_reused": statistics.is_reused,
+        "n_ranks": statistics.n_ranks,
+        "seconds_pass": 0.0 if statistics.is_reused else statistics.seconds,
+        **seconds,
+    }
