@@ -25,6 +25,7 @@ import time
 
 import numpy
 
+from common.analysis.tensorboard import log_results
 from common.data.splits import SPLITS
 from common.files.fingerprints import compute_fingerprint
 from common.files.plain import write_json
@@ -46,7 +47,6 @@ from common.runs.settings import name_run, read_first_settings
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassSettings
 from common.sufficient_statistics.statistics import Statistics
-from common.tensorboard_results import log_results
 
 # --- what is trained -------------------------------------------------------------------------------------------------
 # Each type with its columns. scale: the optimiser sees value * scale; lower, upper: limits; prior: width of the

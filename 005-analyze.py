@@ -16,14 +16,14 @@ import argparse
 import pathlib
 import time
 
-from common.analysis import Study, add_force_fields, read_run, study_parameters, study_runs
-from common.analysis_folder import REPORT, create_analysis_folder, write_analysis
-from common.evaluation import evaluate, index_data, load_candidates
-from common.figures import draw_all
-from common.metrics import sum_over_entries
+from common.analysis.console import print_results
+from common.analysis.evaluation import evaluate, index_data, load_candidates
+from common.analysis.figures import draw_all
+from common.analysis.folder import REPORT, create_analysis_folder, write_analysis
+from common.analysis.metrics import sum_over_entries
+from common.analysis.results import collect_results
+from common.analysis.study import Study, add_force_fields, read_run, study_parameters, study_runs
 from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
-from common.reporting.console import print_results
-from common.results import collect_results
 from common.runs.curves import read_curves
 
 RUNS = pathlib.Path("outputs/runs")

@@ -16,13 +16,13 @@ import numpy
 import pytest
 import torch
 
-from common.analysis import SplitChooser, check_run, read_run, study_runs
-from common.analysis_folder import create_analysis_folder
+from common.analysis.evaluation import evaluate_here, index_data, load_candidates
+from common.analysis.folder import create_analysis_folder
+from common.analysis.metrics import sum_over_entries
+from common.analysis.study import SplitChooser, check_run, read_run, study_runs
 from common.data.dataset import list_sources, open_dataset, read_entries
-from common.evaluation import evaluate_here, index_data, load_candidates
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import save_parameters
-from common.metrics import sum_over_entries
 from common.molecules.mapped_smiles import compute_connectivity_key, from_mapped_smiles, to_mapped_smiles
 from common.reporting.numbers import format_number
 from common.smirnoff.offxml import read_force_field

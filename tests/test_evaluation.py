@@ -5,9 +5,9 @@ import dataclasses
 import numpy
 import pytest
 
-from common import evaluation
+from common.analysis import evaluation
+from common.analysis.evaluation import Candidate, evaluate, evaluate_here, index_data, load_candidates
 from common.data.dataset import Entry
-from common.evaluation import Candidate, evaluate, evaluate_here, index_data, load_candidates
 from common.forcefields.parameter_file import save_parameters
 from common.sufficient_statistics.settings import PassSettings
 from tests.helpers import change_parameters, make_entries, write_dataset

@@ -5,9 +5,9 @@ import math
 import numpy
 import pytest
 
-from common import metrics
-from common.evaluation import Evaluation, Row
-from common.metrics import (
+from common.analysis import metrics
+from common.analysis.evaluation import Evaluation, Row
+from common.analysis.metrics import (
     compare_candidates,
     compute_metrics,
     describe_molecules,

@@ -6,9 +6,9 @@ import torch
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdMolTransforms
 
+from common.analysis.profiles import Scan, build_profile, find_scan
 from common.forcefields.tensors import TensorTopology, ValenceParameterMap
 from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
-from common.profiles import Scan, build_profile, find_scan
 
 
 @pytest.fixture(scope="module")

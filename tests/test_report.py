@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from common.report import Picture, list_facts, list_settings, render_report
+from common.analysis.report import Picture, list_facts, list_settings, render_report
 from common.reporting.structures import draw_molecule
 
 SMILES = "[C:1]([O:2][H:6])([H:3])([H:4])[H:5]"

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from common.runs.settings import describe_columns, flatten_settings, label_runs, name_run, read_first_settings
+from common.analysis.settings_text import describe_columns
+from common.runs.settings import flatten_settings, label_runs, name_run, read_first_settings
 
 FIRST = {
     "parameters": {"Bonds": {"k": {"scale": 0.01, "lower": 0.0, "upper": None, "prior": 100.0}}},

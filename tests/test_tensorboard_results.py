@@ -12,10 +12,10 @@ import urllib.request
 
 import pytest
 
+from common.analysis.tensorboard import format_errors, list_hyperparameters, log_results
 from common.runs.curves import read_curves
 from common.runs.tensorboard import Log
 from common.sufficient_statistics.settings import PassSettings
-from common.tensorboard_results import format_errors, list_hyperparameters, log_results
 from tests.helpers import change_parameters, make_entries, write_dataset
 
 SPLITS = ("train", "validation", "test")

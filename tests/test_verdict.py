@@ -2,7 +2,8 @@
 
 import pytest
 
-from common.reporting.numbers import format_interval, format_number, format_percentage, write_verdict
+from common.analysis.verdict import write_verdict
+from common.reporting.numbers import format_interval, format_number, format_percentage
 
 
 @pytest.mark.parametrize(

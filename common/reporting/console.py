@@ -4,11 +4,6 @@ import pathlib
 import shlex
 import typing
 
-from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number
-
-N_CHANGES = 3
-"""Values of each kind that are printed."""
-
 _RULE = "!" * 100
 
 
@@ -27,56 +22,3 @@ def format_left_out(counts: typing.Mapping[str, int]) -> str:
     """The end of a line that counts what was kept, e.g. "; left out: 3 seen before"; nothing where nothing was."""
     parts = [f"{count} {what}" for what, count in counts.items() if count]
     return f"; left out: {', '.join(parts)}" if parts else ""
-
-
-def print_results(summary: dict[str, typing.Any]) -> None:
-    """Prints what a reader wants to know first.
-
-    Args:
-        summary: what ``metrics.json`` holds.
-    """
-    for name, molecules in summary["left_out"].items():
-        smiles, reason = next(iter(molecules.items()))
-        print(f"left out for all: {len(molecules)} molecules that {name} cannot do, e.g. {smiles} ({reason})")
-    _print_errors(summary)
-    _print_changes(summary)
-    if summary["warnings"]:
-        print(_RULE)
-        for warning in summary["warnings"]:
-            print(f"WARNING: {warning}")
-        print(_RULE)
-    print(f"\n{summary['verdict']}")
-
-
-def _print_errors(summary: dict[str, typing.Any]) -> None:
-    width = max(len(name) for name in summary["candidates"])
-    print(f"\nroot mean square errors{'':{max(0, width - 19)}}   energy [{ENERGY_UNIT}]          force [{FORCE_UNIT}]")
-    for group in summary["groups"]:
-        if group["source"] != "all":
-            continue
-        print(f"{group['split']}: {group['n_molecules']} molecules, {group['n_conformers']} conformers")
-        for name, figures in group["candidates"].items():
-            cells = [_format_cell(figures, key) for key in ("energy_rmse", "force_rmse")]
-            print(f"  {name:<{max(width, 20)}}     {cells[0]:<26}{cells[1]}".rstrip())
-
-
-def _format_cell(figures: dict[str, typing.Any], key: str) -> str:
-    interval = figures[f"{key}_interval"]
-    return f"{format_number(figures[key]):>6}" + (f"  ({format_interval(interval)})" if interval else "")
-
-
-def _print_changes(summary: dict[str, typing.Any]) -> None:
-    if not summary["changes"]:
-        return
-    print("\nlargest changes")
-    for name, changes in summary["changes"].items():
-        for change in changes[:N_CHANGES]:
-            error = change["standard_error"]
-            values = f"{format_number(change['initial'], 4):>8} -> {format_number(change['fitted'], 4):>8}"
-            values += f" ± {format_number(error, 2)}" if error is not None else ""
-            limit = ", at its limit" if change["is_at_limit"] else ""
-            print(f"  {name:<20} {change['label']:<24.24} {values} {change['unit']}{limit}")
-    if summary["undetermined"]:
-        print(
-            f"  {len(summary['undetermined'])} of {summary['n_values_trained']} values are not determined by the data"
-        )

@@ -5,9 +5,10 @@ import typing
 import numpy
 from matplotlib.figure import Figure
 
-from common.changes import Change
-from common.evaluation import Evaluation
-from common.metrics import EntryErrors
+from common.analysis.changes import Change
+from common.analysis.evaluation import Evaluation
+from common.analysis.metrics import EntryErrors
+from common.analysis.results import N_CHANGES, Results
 from common.reporting.numbers import format_number
 from common.reporting.plots import (
     COLOURS,
@@ -24,7 +25,6 @@ from common.reporting.plots import (
     plot_parity,
     plot_profile,
 )
-from common.results import N_CHANGES, Results
 from common.runs.curves import Curve
 
 FORCE_COVERAGE = 0.9999

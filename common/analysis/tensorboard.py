@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from common.evaluation import Row, evaluate_here, index_data
-from common.figures import draw_parity
+from common.analysis.evaluation import Row, evaluate_here, index_data
+from common.analysis.figures import draw_parity
+from common.analysis.metrics import compute_metrics, sum_over_entries
+from common.analysis.settings_text import describe_columns
 from common.forcefields.tensors import ParameterizedMolecules
-from common.metrics import compute_metrics, sum_over_entries
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number
 from common.reporting.plots import render_png
-from common.runs.settings import describe_columns, flatten_settings
+from common.runs.settings import flatten_settings
 from common.sufficient_statistics.settings import PassSettings
 
 MAX_CONFORMERS = 2_000

@@ -5,14 +5,9 @@ import typing
 
 import numpy
 
-from common.analysis import OPTIMUM, Run, Study, check_run
-from common.changes import Change, find_usage, list_changes, rank_changes, read_details
-from common.data.dataset import list_sources, open_dataset, read_entries, read_fingerprint
-from common.data.weighting import weigh_conformers
-from common.evaluation import Evaluation, Index
-from common.files.provenance import describe_versions
-from common.forcefields.tensors import ParameterizedMolecules
-from common.metrics import (
+from common.analysis.changes import Change, find_usage, list_changes, rank_changes, read_details
+from common.analysis.evaluation import Evaluation, Index
+from common.analysis.metrics import (
     BOOTSTRAP_SEED,
     CONFIDENCE,
     MIN_MOLECULES,
@@ -23,8 +18,13 @@ from common.metrics import (
     describe_molecules,
     describe_parameter_errors,
 )
-from common.profiles import build_profile, find_scan
-from common.reporting.numbers import write_verdict
+from common.analysis.profiles import build_profile, find_scan
+from common.analysis.study import OPTIMUM, Run, Study, check_run
+from common.analysis.verdict import write_verdict
+from common.data.dataset import list_sources, open_dataset, read_entries, read_fingerprint
+from common.data.weighting import weigh_conformers
+from common.files.provenance import describe_versions
+from common.forcefields.tensors import ParameterizedMolecules
 from common.smirnoff.offxml import read_ids
 
 N_WORST = 12

@@ -6,8 +6,8 @@ import typing
 
 import jinja2
 
+from common.analysis.settings_text import describe_columns
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number, format_percentage
-from common.runs.settings import describe_columns
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 

@@ -8,9 +8,9 @@ import typing
 
 import numpy
 
-from common.evaluation import Candidate, list_smiles
+from common.analysis.evaluation import Candidate, list_smiles
+from common.analysis.metrics import EntryErrors
 from common.forcefields.parameter_file import save_parameters
-from common.metrics import EntryErrors
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.runs.folder import find_latest_run
 from common.runs.settings import label_runs

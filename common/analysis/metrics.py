@@ -11,7 +11,7 @@ import typing
 
 import numpy
 
-from common.evaluation import Evaluation
+from common.analysis.evaluation import Evaluation
 
 N_RESAMPLES = 1_000
 BOOTSTRAP_SEED = 0

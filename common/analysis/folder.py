@@ -7,13 +7,13 @@ import pathlib
 import shutil
 import typing
 
-from common.figures import Drawing
+from common.analysis.figures import Drawing
+from common.analysis.report import Picture, render_report
+from common.analysis.results import Results
 from common.files.atomic import get_beside, name_full_disk, remove_leftovers
 from common.files.plain import write_json, write_table
-from common.report import Picture, render_report
 from common.reporting.plots import render_svg
 from common.reporting.structures import draw_molecule
-from common.results import Results
 from common.runs.curves import Curve
 from common.runs.folder import propose_names
 

@@ -1,0 +1,51 @@
+"""What a fit made of the errors, in words."""
+
+import typing
+
+from common.reporting.numbers import _SPLIT_PHRASES, ENERGY_UNIT, FORCE_UNIT, format_number, format_percentage
+
+
+def write_verdict(group: dict[str, typing.Any], comparison: dict[str, typing.Any] | None, candidate: str) -> str:
+    """What a fit made of the errors, with the uncertainty of each change; without a fit, what the errors are.
+
+    Args:
+        group: the record of the split, all sources together, as ``common.analysis.metrics.compute_metrics`` gives it.
+        comparison: of the candidates before and after, as ``common.analysis.metrics.compare_candidates`` gives it, or None.
+        candidate: of whom to speak without a comparison.
+    """
+    n = group["n_molecules"]
+    molecules = f"{n} molecule{'s' if n != 1 else ''} {_SPLIT_PHRASES[group['split']]}"
+    if comparison is None:
+        own = group["candidates"][candidate]
+        return (
+            f"On {molecules}, {candidate} has a force error of {format_number(own['force_rmse'])} {FORCE_UNIT} and an "
+            f"energy error of {format_number(own['energy_rmse'])} {ENERGY_UNIT}."
+        )
+    before, after = (group["candidates"][comparison[name]] for name in ("before", "after"))
+    parts = [
+        _describe_change("force error", before["force_rmse"], after["force_rmse"], FORCE_UNIT, comparison["forces"]),
+        _describe_change(
+            "energy error", before["energy_rmse"], after["energy_rmse"], ENERGY_UNIT, comparison["energy"]
+        ),
+    ]
+    sentence = f"On {molecules}, {parts[0]}, and {parts[1]}."
+    if comparison["after"] != "fitted":  # one of several runs
+        sentence = f"{comparison['after']}: {sentence}"
+    if comparison["forces"]["interval"] is None:
+        sentence += " These are too few molecules to say how uncertain that is."
+    return sentence
+
+
+def _describe_change(what: str, before: float, after: float, unit: str, change: dict[str, typing.Any]) -> str:
+    if change["change"] is None:
+        return f"the {what} is {format_number(after)} {unit}, {format_number(before)} before"
+    verb = "falls" if after < before else "rises" if after > before else "stays"
+    text = f"the {what} {verb} from {format_number(before)} to {format_number(after)} {unit} "
+    if change["interval"] is None:
+        return text + f"({format_percentage(change['change'])})"
+    low, high = change["interval"]
+    text += (
+        f"({format_percentage(change['change'])}; 95\N{NARROW NO-BREAK SPACE}% interval {format_percentage(low)} to "
+    )
+    text += format_percentage(high) + ")"
+    return text + (", a change that may be chance" if low < 0.0 < high else "")
