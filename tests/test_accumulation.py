@@ -197,15 +197,14 @@ def make_entry(energy: list[float]) -> Entry:
 
 
 def test_energy_ceiling_leaves_out_high_conformers():
-    entry, weights = weigh_conformers(make_entry([-10.0, -8.0, 18.0]), PassSettings(energy_ceiling=2.0))
+    entry, weights = weigh_conformers(make_entry([-10.0, -8.0, 18.0]), 2.0, None)
     assert entry.energy.tolist() == [-1.0, 1.0]
     assert entry.energy_offset == -9.0
     assert weights.tolist() == [0.5, 0.5]
 
 
 def test_boltzmann_weights_follow_the_temperature():
-    settings = PassSettings(boltzmann_temperature=300.0)
-    _, weights = weigh_conformers(make_entry([-1.0, 1.0]), settings)
+    _, weights = weigh_conformers(make_entry([-1.0, 1.0]), None, 300.0)
     # RT at 300 K is 0.59616 kcal/mol
     assert weights[1] / weights[0] == pytest.approx(numpy.exp(-2.0 / 0.5961612776), rel=1e-9)
     assert weights.sum() == pytest.approx(1.0, abs=1e-15)

@@ -103,6 +103,6 @@ def test_shapes_that_do_not_belong_together(tmp_path):
 
 
 def test_the_writer_needs_nothing_but_numpy_and_rdkit():
-    code = "import sys, common.espaloma_writer as _; print({'torch', 'datasets', 'pyarrow'} & set(sys.modules))"
+    code = "import sys, common.espaloma.writer as _; print({'torch', 'datasets', 'pyarrow'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

@@ -2,11 +2,12 @@
 
 import typing
 
-from common.reporting.console import _RULE
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number
 
 N_CHANGES = 3
 """Values of each kind that are printed."""
+
+_RULE = "!" * 100
 
 
 def print_results(summary: dict[str, typing.Any]) -> None:

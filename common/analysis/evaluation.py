@@ -1,8 +1,8 @@
 """Energies and forces of every conformer under several force fields, set against the quantum reference.
 
-Everything is computed anew from ``common.forcefields.energy``, conformer by conformer, and not through the statistics of the
-fit, which this checks. The data are streamed in slices over processes; of the forces only sums and a bounded sample
-are kept, of the energies all.
+Everything is computed anew from ``common.forcefields.energy``, conformer by conformer, and not through the statistics
+of the fit, which this checks. The data are streamed in slices over processes; of the forces only sums and a bounded
+sample are kept, of the energies all.
 """
 
 import dataclasses
@@ -298,7 +298,7 @@ def _evaluate_rows(rows: typing.Sequence[Row], worker: _Worker) -> Evaluation:
 
 
 def _evaluate_entry(row: Row, entry: Entry, worker: _Worker) -> Evaluation:
-    entry, weights = weigh_conformers(entry, worker.settings)
+    entry, weights = weigh_conformers(entry, worker.settings.energy_ceiling, worker.settings.boltzmann_temperature)
     energies, forces = [], []
     for name, one in worker.molecules.items():
         try:

@@ -2,7 +2,15 @@
 
 import typing
 
-from common.reporting.numbers import _SPLIT_PHRASES, ENERGY_UNIT, FORCE_UNIT, format_number, format_percentage
+from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number, format_percentage
+
+_SPLIT_PHRASES = {
+    "test": "that the fit has not seen",
+    "validation": "of the validation split, which no step was fitted to",
+    "train": "that it was fitted to (there are no others)",
+    "new": "that the run did not know",
+    "all": "of the data",
+}
 
 
 def write_verdict(group: dict[str, typing.Any], comparison: dict[str, typing.Any] | None, candidate: str) -> str:
@@ -10,7 +18,8 @@ def write_verdict(group: dict[str, typing.Any], comparison: dict[str, typing.Any
 
     Args:
         group: the record of the split, all sources together, as ``common.analysis.metrics.compute_metrics`` gives it.
-        comparison: of the candidates before and after, as ``common.analysis.metrics.compare_candidates`` gives it, or None.
+        comparison: of the candidates before and after, as ``common.analysis.metrics.compare_candidates`` gives it, or
+            None.
         candidate: of whom to speak without a comparison.
     """
     n = group["n_molecules"]

@@ -64,8 +64,8 @@ def make_shards(
         output: the folder of data sets that will be published; nothing is written there yet.
         source: name of the data set within ``output``.
         slices: what each shard is made of; items that JSON or ``str`` can name (they are part of the fingerprint).
-        function: ``function(slice, path)`` writes a shard to ``path`` with ``common.data.dataset.ShardWriter`` and returns
-            a dict that JSON can hold: counts, reasons, keys. It is sent to the workers by name; a
+        function: ``function(slice, path)`` writes a shard to ``path`` with ``common.data.dataset.ShardWriter`` and
+            returns a dict that JSON can hold: counts, reasons, keys. It is sent to the workers by name; a
             ``functools.partial`` of a module-level function serves. An item that fails is its own to catch.
         fingerprint: plain values that determine the contents besides the slices: the input's fingerprint, the
             settings, a version of the code.

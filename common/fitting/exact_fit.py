@@ -1,8 +1,9 @@
 """The exact fit: the optimum of the valence terms, alone or together with trained vdW parameters, and its prior.
 
-Without vdW it is one convex quadratic programme (common/fitting/quadratic_program.py). With vdW the loss is no longer convex, but for any
-ε and σ the best valence parameters are still one solve: L-BFGS then searches ε and σ alone, on the loss that is left
-after that solve (variable projection, Golub and Pereyra 1973). What it finds is a local optimum of ε and σ.
+Without vdW it is one convex quadratic programme (common/fitting/quadratic_program.py). With vdW the loss is no longer
+convex, but for any ε and σ the best valence parameters are still one solve: L-BFGS then searches ε and σ alone, on the
+loss that is left after that solve (variable projection, Golub and Pereyra 1973). What it finds is a local optimum of ε
+and σ.
 """
 
 import dataclasses

@@ -3,8 +3,8 @@
 At the optimum the parameters respond to an error of the data by H⁻¹ times the error of the loss's slope, H being the
 Gauss-Newton curvature JᵀGJ with J = dφ/dθ. Errors of the residuals that are independent, with one variance for energies
 and one for force components, give the slope the covariance V = Jᵀ(σ_E² N_E + w_F² σ_F² N_F)J, where N_E and N_F are the
-Gram matrices with squared weights (common/sufficient_statistics/statistics.py); the parameters' covariance is then H⁻¹ V H⁻¹. The variances
-are estimated from the residuals themselves.
+Gram matrices with squared weights (common/sufficient_statistics/statistics.py); the parameters' covariance is then H⁻¹
+V H⁻¹. The variances are estimated from the residuals themselves.
 
 Real residuals are not independent: a force field of this form cannot follow quantum chemistry, and its errors recur in
 all conformers of a molecule. The error bars are those of chance alone.

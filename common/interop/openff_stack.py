@@ -450,7 +450,7 @@ def _parameterize_chunk(smiles: list[str]) -> list[MoleculeArrays | str]:
 def parameterize_with_openff(
     force_field: ForceFieldFile, smiles: typing.Sequence[str], n_workers: int
 ) -> ParameterizedMolecules:
-    """The engine "openff": the same record as ``common.parameterize.parameterize`` gives, by the OpenFF stack.
+    """The engine "openff": the same record as ``common.smirnoff.parameterize.parameterize`` gives, by the OpenFF stack.
 
     Charges for ToolkitAM1BCC come from AmberTools or OpenEye where the toolkit finds them, else from the NAGL model;
     the provenance says which. Bond orders may be those of another Lewis structure of an aromatic ring.

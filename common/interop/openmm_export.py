@@ -1,7 +1,7 @@
 """OpenMM systems of parameterised molecules, so that a fitted force field can be run at once.
 
-    python -m common.openmm_export outputs/runs/<run>/force-field.pt "CCO" ethanol.xml
-    python -m common.openmm_export outputs/runs/<run>/force-field.pt "CCO" ethanol.xml --constraints
+    python -m common.interop.openmm_export outputs/runs/<run>/force-field.pt "CCO" ethanol.xml
+    python -m common.interop.openmm_export outputs/runs/<run>/force-field.pt "CCO" ethanol.xml --constraints
 
 The molecule is one of those in the ``.pt`` file; a fitted ``.offxml`` is applied to others by
 ``002-parameterize.py --force-field``. The XML holds the System alone: masses and forces, in the gas phase without

@@ -73,7 +73,8 @@ class ChargeModel:
         """Charges of many molecules at once.
 
         Args:
-            mols: as :func:`common.molecules.mapped_smiles.from_mapped_smiles` gives them: hydrogens explicit, MDL aromaticity.
+            mols: as :func:`common.molecules.mapped_smiles.from_mapped_smiles` gives them: hydrogens explicit, MDL
+                aromaticity.
 
         Returns:
             For each molecule its charges [e], ``shape=(n_atoms,)`` float64, which add up to its formal charge; or, in

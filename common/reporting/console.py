@@ -1,10 +1,8 @@
-"""What stages print: the next command, and of stage 005 the verdict, the errors and the largest changes."""
+"""Lines that stages print: the next command, and what was left out."""
 
 import pathlib
 import shlex
 import typing
-
-_RULE = "!" * 100
 
 
 def suggest_command(script: str, options: typing.Mapping[str, tuple[pathlib.Path, pathlib.Path]]) -> str:

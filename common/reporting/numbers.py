@@ -1,17 +1,9 @@
-"""The result of a fit in one sentence, and the figures around it as text."""
+"""Numbers, intervals and percentages as text."""
 
 import typing
 
 ENERGY_UNIT = "kcal/mol"
 FORCE_UNIT = "kcal/mol/Å"
-
-_SPLIT_PHRASES = {
-    "test": "that the fit has not seen",
-    "validation": "of the validation split, which no step was fitted to",
-    "train": "that it was fitted to (there are no others)",
-    "new": "that the run did not know",
-    "all": "of the data",
-}
 
 
 def format_interval(interval: typing.Sequence[float] | None, digits: int = 3) -> str:

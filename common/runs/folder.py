@@ -1,10 +1,13 @@
-"""The run folder: what a fit was asked to do, how it went, and what came out."""
+"""The folder of a run: its name, and which one is the latest."""
 
 import datetime
 import os
 import pathlib
 
-from common.runs.settings import _MAX_ALIKE, _STAMP_FORMAT
+_STAMP_FORMAT = "%Y-%m-%d-%H%M%S"
+
+_MAX_ALIKE = 99
+"""Folders of the same second and name."""
 
 
 def create_run_folder(output: str | os.PathLike, name: str) -> pathlib.Path:

@@ -9,11 +9,7 @@ import typing
 MAX_DIFFERENCES = 3
 """More are counted, not named."""
 
-_STAMP_FORMAT = "%Y-%m-%d-%H%M%S"
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d-\d{6}-")
-
-_MAX_ALIKE = 99
-"""Folders of the same second and name."""
 
 
 def flatten_settings(settings: typing.Mapping[str, typing.Any]) -> dict[str, bool | int | float | str]:

@@ -146,8 +146,8 @@ def read_values(
         n_tags: how many atoms its SMIRKS tags.
 
     Returns:
-        Rows in the columns and units of ``common.forcefields.terms.PARAMETER_UNITS``; none for constraints, which are for
-        dynamics and never applied in a fit.
+        Rows in the columns and units of ``common.forcefields.terms.PARAMETER_UNITS``; none for constraints, which are
+        for dynamics and never applied in a fit.
 
     Raises:
         ValueError: an attribute is missing, wrong or not supported.

@@ -140,7 +140,7 @@ def _compute_shard(plan: Plan, rows: list[Row], molecules: ParameterizedMolecule
         nonlocal n_conformers
         dataset = open_dataset(plan.data / rows[0].source)
         for row, entry in zip(rows, read_entries(dataset, [row.row for row in rows]), strict=True):
-            entry, weights = weigh_conformers(entry, plan.settings)
+            entry, weights = weigh_conformers(entry, plan.settings.energy_ceiling, plan.settings.boltzmann_temperature)
             n_conformers += entry.n_confs
             yield WeightedEntry(entry, places[row.smiles], weights)
 

@@ -1,9 +1,10 @@
 """The one pass over the data: Gram matrices of the features and the residual of every entry.
 
-For one entry, let Φ be the matrix of derivatives of its predictions by φ (common/sufficient_statistics/linearization.py) and r what the
-reference data differ from the predictions at the reference parameters. Then the entry's loss at φ = φ̄ + δ is
-|Φδ - r|² = (δ, -1) [Φ r]ᵀ[Φ r] (δ, -1)ᵀ, so that the Gram matrix of [Φ r] says everything about it. It is accumulated
-once for relative energies and once for forces, weighted as in the loss:
+For one entry, let Φ be the matrix of derivatives of its predictions by φ
+(common/sufficient_statistics/linearization.py) and r what the reference data differ from the predictions at the
+reference parameters. Then the entry's loss at φ = φ̄ + δ is |Φδ - r|² = (δ, -1) [Φ r]ᵀ[Φ r] (δ, -1)ᵀ, so that the Gram
+matrix of [Φ r] says everything about it. It is accumulated once for relative energies and once for forces, weighted as
+in the loss:
 
     energies: Σ_c w_c (ΔE - ΔE_ref)²,  Δ against the weighted mean of the entry;  Σ_c w_c = 1
     forces:   Σ_c w_c |F - F_ref|² / (3 n_atoms)

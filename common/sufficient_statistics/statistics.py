@@ -1,7 +1,8 @@
 """The sufficient statistics of a fit: all that the loss needs to know of the data, as an artifact.
 
-The Gram matrices of the entries (common/sufficient_statistics/gram.py) add up to one pair for each source and split. The pass that makes them
-is in common/sufficient_statistics/accumulation.py, the loss that is read off them in common/fitting/objective.py.
+The Gram matrices of the entries (common/sufficient_statistics/gram.py) add up to one pair for each source and split.
+The pass that makes them is in common/sufficient_statistics/accumulation.py, the loss that is read off them in
+common/fitting/objective.py.
 """
 
 import dataclasses
