@@ -9,7 +9,7 @@ EXAMPLE := outputs/example
 help:
 	@echo "make example   install into .venv and run the five stages on the example archive, about five minutes"
 	@echo "make test      install into .venv and run the test suite"
-	@echo "make lint      check style"
+	@echo "make lint      check style, the order of the rooms, types"
 	@echo "make clean     remove .venv and $(EXAMPLE)"
 
 # torch comes first: the pinned build then satisfies every package that asks for "torch"
@@ -36,6 +36,8 @@ test: .venv/installed-dev
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 clean:
 	rm -rf .venv $(EXAMPLE)

@@ -11,6 +11,11 @@ from common.data.dataset import Entry, ShardWriter, finish_dataset
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DATA = ROOT / "tests" / "data"
+SHARED = ROOT.parent / "shared"
+"""What is not ours to commit; tests that need it skip without."""
+
 
 def make_entries(energies: list[dict], n_confs: int, seed: int = 0) -> list[Entry]:
     """Entries with displaced conformers and random reference energies and forces: enough to test arithmetic."""

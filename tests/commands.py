@@ -1,0 +1,42 @@
+"""The command lines of the stages, for tests that run one after the other in a folder."""
+
+import pathlib
+import sys
+
+from tests.helpers import ROOT
+
+STARTER = ROOT / "example" / "starter.offxml"
+
+SCRIPTS = {
+    "001": "001-convert-espaloma-data.py",
+    "002": "002-parameterize.py",
+    "003": "003-cluster-and-filter.py",
+    "004": "004-train.py",
+    "005": "005-analyze.py",
+}
+
+ARTIFACTS = {"001": "data-raw", "002": "starter.pt", "003": "data-clustered", "004": "runs", "005": "analysis"}
+"""What each stage writes."""
+
+
+def make_command(name: str, folder: pathlib.Path, output: pathlib.Path, n_workers: int, n_epochs: int) -> list[str]:
+    """The command that runs a stage; 005 scores the starting force field.
+
+    Args:
+        name: "001" to "005".
+        folder: holds the artifacts of the earlier stages, and the archive as "8150601".
+        output: where this stage's own goes.
+        n_workers: number of processes.
+        n_epochs: of 004.
+    """
+    raw, clustered, parameters = folder / "data-raw", folder / "data-clustered", folder / ARTIFACTS["002"]
+    options = {
+        "001": ("--input", folder / "8150601"),
+        "002": ("--input", raw, "--force-field", STARTER),
+        "003": ("--input", raw, "--parameters", parameters),
+        "004": ("--data", clustered, "--parameters", parameters, "--n-epochs", n_epochs),
+        "005": ("--data", clustered, "--parameters", parameters),
+    }[name]
+    workers = ("--n-processes" if name == "004" else "--n-workers", n_workers)
+    command = [sys.executable, ROOT / SCRIPTS[name], *options, "--output", output / ARTIFACTS[name], *workers]
+    return [str(word) for word in command]

@@ -1,0 +1,297 @@
+"""Stage 004 as a user runs it: on a few molecules, with every method, interrupted, under torchrun."""
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy
+import pytest
+import torch
+from rdkit import Chem
+from rdkit.Chem import AllChem
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from common.data.dataset import Entry
+from common.forcefields.energy import compute_energy, compute_forces
+from common.forcefields.parameter_file import load_parameters, save_parameters
+from common.molecules.mapped_smiles import to_mapped_smiles
+from common.smirnoff.assignment import build_potentials
+from common.smirnoff.offxml import parse_force_field, read_force_field
+from common.smirnoff.parameterize import parameterize
+from tests.helpers import ROOT, change_parameters, simulate_entries, write_dataset
+
+MOLECULES = ("CCO", "CC(=O)O", "CCN", "COC", "CC#N", "CCCl", "CC(=O)N", "c1ccoc1", "CS(C)=O", "CNC=O", "OCCO", "CC=C")
+N_CONFS = 12
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> pathlib.Path:
+    """Data sets and parameters such as stages 003 and 002 write."""
+    folder = tmp_path_factory.mktemp("inputs")
+    entries = [make_entry(smiles) for smiles in MOLECULES]
+    force_field = read_force_field(ROOT / "example" / "starter.offxml")
+    molecules = parameterize(force_field, [entry.smiles for entry in entries], 1)
+    assert not molecules.failures
+    truth = change_parameters(molecules.force_field, ("Bonds", "Angles", "ProperTorsions"), seed=1)
+    entries = simulate_entries(molecules, truth, entries, sigma_energy=0.2, sigma_forces=1.0)
+    write_dataset(folder / "data" / "gen2-opt", entries[::2])
+    write_dataset(folder / "data" / "spice-pubchem", entries[1::2])
+    save_parameters(folder / "starter.pt", molecules)
+    return folder
+
+
+def make_entry(smiles: str) -> Entry:
+    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    AllChem.EmbedMultipleConfs(mol, N_CONFS, randomSeed=7)
+    coords = numpy.array([conformer.GetPositions() for conformer in mol.GetConformers()])
+    coords = coords + numpy.random.default_rng(0).normal(0.0, 0.04, coords.shape)
+    zeros = numpy.zeros(len(coords))
+    return Entry(to_mapped_smiles(mol), coords, zeros, numpy.zeros_like(coords))
+
+
+def make_command(inputs, output, *options: str) -> list[str]:
+    script = [str(ROOT / "004-train.py"), "--data", str(inputs / "data"), "--parameters", str(inputs / "starter.pt")]
+    return [*script, "--output", str(output / "runs"), *options]
+
+
+def run(inputs, output, *options: str, launcher=(sys.executable,)) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*launcher, *make_command(inputs, output, *options)], capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def find_run(output: pathlib.Path) -> pathlib.Path:
+    return max((output / "runs").iterdir())
+
+
+def read_summary(output: pathlib.Path) -> dict:
+    return json.loads((find_run(output) / "summary.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def finished(inputs, tmp_path_factory) -> pathlib.Path:
+    output = tmp_path_factory.mktemp("finished")
+    result = run(inputs, output, "--n-epochs", "200")
+    assert result.returncode == 0, result.stderr
+    return output
+
+
+def test_the_loss_falls_and_the_summary_says_so(finished):
+    summary = read_summary(finished)
+    assert summary["loss_optimum"] <= summary["loss_final"] < 0.5 * summary["loss_initial"]
+    train = summary["splits"]["train"]
+    for name in ("initial", "final"):
+        parts = train[f"loss_energy_{name}"] + train[f"loss_forces_{name}"]
+        assert summary[f"loss_{name}"] == pytest.approx(parts, rel=1e-12)
+    counts = [summary["splits"][split] for split in ("train", "validation", "test")]
+    assert sum(split["n_molecules"] for split in counts) == len(MOLECULES)
+    assert sum(split["n_conformers"] for split in counts) == len(MOLECULES) * N_CONFS
+    assert summary["seconds_pass"] > 0.0
+    assert summary["seconds_epochs"] > 0.0
+
+
+def test_everything_is_written(finished):
+    folder = find_run(finished)
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    events = {name for name in names if name.startswith("events.out.tfevents")}
+    assert len(events) == 2  # the curves, and the results at the end
+    checkpoints = {f"checkpoints/epoch-{n:06d}.{suffix}" for n in (100, 200) for suffix in ("pt", "offxml")}
+    finals = {f"{name}.{suffix}" for name in ("force-field", "optimum") for suffix in ("pt", "offxml")}
+    tables = {"config.json", "splits.json", "summary.json", "parameters.csv", "checkpoints/last.pt"}
+    assert names == events | checkpoints | finals | tables
+
+
+def test_the_final_force_field_is_the_one_of_the_last_step(finished, inputs):
+    """The saved .pt gives the loss of the summary when it is evaluated conformer by conformer."""
+    folder, summary = find_run(finished), read_summary(finished)
+    fitted = load_parameters(folder / "force-field.pt")
+    splits = json.loads((folder / "splits.json").read_text())
+    from common.data.dataset import open_dataset, read_entries
+
+    losses = []
+    for source in ("gen2-opt", "spice-pubchem"):
+        for entry in read_entries(open_dataset(inputs / "data" / source)):
+            if splits[entry.smiles] != "train":
+                continue
+            topology, coords = fitted.topologies[entry.smiles], torch.tensor(entry.coords)
+            residual = compute_energy(topology, fitted.force_field, coords) - torch.tensor(entry.energy)
+            energy = (residual - residual.mean()).pow(2).mean()
+            forces = (compute_forces(topology, fitted.force_field, coords) - torch.tensor(entry.forces)).pow(2).mean()
+            losses.append((energy + forces).item())
+    assert numpy.mean(losses) == pytest.approx(summary["loss_final"], rel=1e-9)
+
+
+def test_the_written_offxml_holds_the_same_values(finished):
+    folder = find_run(finished)
+    fitted = load_parameters(folder / "force-field.pt").force_field.potentials_by_type
+    text = (folder / "force-field.offxml").read_text()
+    assert folder.name in text
+    for potential in build_potentials(parse_force_field(text, "fitted")):
+        if potential.type != "Electrostatics":
+            assert torch.equal(potential.parameters, fitted[potential.type].parameters), potential.type
+
+
+def test_limits_and_untrained_columns(finished, inputs):
+    initial = load_parameters(inputs / "starter.pt").force_field.potentials_by_type
+    fitted = load_parameters(find_run(finished) / "force-field.pt").force_field.potentials_by_type
+    assert (fitted["Bonds"].column("k") >= 0.0).all()
+    assert (fitted["Angles"].column("angle") <= numpy.pi).all()
+    for type_ in ("ImproperTorsions", "vdW", "Electrostatics"):
+        assert torch.equal(fitted[type_].parameters, initial[type_].parameters)
+    for name in ("periodicity", "phase", "idivf"):
+        assert torch.equal(fitted["ProperTorsions"].column(name), initial["ProperTorsions"].column(name))
+
+
+def test_tensorboard_has_the_curves(finished):
+    events = EventAccumulator(str(find_run(finished)), size_guidance={"scalars": 0})
+    events.Reload()
+    tags = events.Tags()["scalars"]
+    for name in ("loss", "loss_energy", "loss_forces", "rmse_energy", "rmse_forces"):
+        for split in ("train", "validation"):
+            assert f"{name}/{split}" in tags
+    curve = events.Scalars("loss/train")
+    assert [event.step for event in curve] == list(range(201))
+    summary = read_summary(finished)
+    assert curve[0].value == pytest.approx(summary["loss_initial"], rel=1e-6)
+    assert curve[-1].value == pytest.approx(summary["loss_final"], rel=1e-6)
+
+
+def test_the_parameter_table(finished, inputs):
+    with (find_run(finished) / "parameters.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    potentials = load_parameters(inputs / "starter.pt").force_field.potentials_by_type
+    assert len(rows) == sum(
+        n * len(potentials[t].parameters) for t, n in (("Bonds", 2), ("Angles", 2), ("ProperTorsions", 1))
+    )
+    assert all(row["id"] for row in rows)
+    used = [row for row in rows if int(row["n_conformers"])]
+    assert used
+    assert all(row["determined"] == "no" and row["initial"] == row["fitted"] for row in rows if row not in used)
+    assert any(row["determined"] == "yes" and float(row["standard_error"]) > 0.0 for row in used)
+
+
+def test_exact_reaches_the_floor_and_reuses_the_pass(finished, inputs):
+    result = run(inputs, finished, "--method", "exact")
+    assert result.returncode == 0, result.stderr
+    assert "reused" in result.stdout
+    assert "pass over the data in" not in result.stdout
+    summary = read_summary(finished)
+    assert summary["statistics_reused"]
+    assert summary["seconds_pass"] == 0.0
+    assert summary["loss_final"] == pytest.approx(summary["loss_optimum"], rel=1e-9)
+    optimality = float(re.search(r"conditions hold to (\S+)", result.stdout)[1])
+    assert optimality < 1e-6
+
+
+def test_another_learning_rate_needs_no_pass(finished, inputs):
+    result = run(inputs, finished, "--n-epochs", "5", "--learning-rate", "0.003")
+    assert result.returncode == 0, result.stderr
+    assert "no pass over the data" in result.stdout
+
+
+def test_priors_chosen_by_validation(finished, inputs):
+    result = run(inputs, finished, "--method", "exact", "--prior-strength", "validation")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("<- chosen") == 1
+    summary = read_summary(finished)
+    assert summary["prior_strength"] > 0.0
+    assert summary["loss_final"] >= summary["loss_optimum"]
+
+
+@pytest.mark.parametrize("options", [("--learning-rate", "0.5"), ("--method", "exact")])
+def test_resuming_with_other_settings_is_refused_and_leaves_the_run_as_it_is(finished, inputs, options):
+    first = min((finished / "runs").iterdir())
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    result = run(inputs, finished, "--n-epochs", "200", *options, "--resume", str(first))
+    assert result.returncode == 1
+    assert f"{first}: was made with other data, parameters or hyperparameters; start a new run" in result.stderr
+    assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
+
+
+def test_resuming_what_is_no_run_is_refused_and_makes_none(finished, inputs):
+    folder = finished / "runs" / "mistyped"
+    result = run(inputs, finished, "--n-epochs", "200", "--resume", str(folder))
+    assert result.returncode == 1
+    assert "mistyped/checkpoints/last.pt: no such file" in result.stderr
+    assert not folder.exists()
+
+
+def test_torchrun_with_two_agents_gives_the_same(finished, inputs, tmp_path):
+    """Two agents on this machine, one rank each, as two nodes would be."""
+    agents = []
+    port = 29400 + os.getpid() % 1000
+    for node in range(2):
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+        launcher += ["--node-rank", str(node), "--master-addr", "127.0.0.1", "--master-port", str(port)]
+        command = make_command(inputs, tmp_path, "--n-epochs", "200")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        agents.append(
+            subprocess.Popen(
+                [*launcher, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+            )
+        )
+    outputs = [agent.communicate(timeout=300) for agent in agents]
+    assert all(agent.returncode == 0 for agent in agents), outputs
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    summary, expected = (
+        read_summary(tmp_path),
+        json.loads((min((finished / "runs").iterdir()) / "summary.json").read_text()),
+    )
+    assert summary["n_ranks"] == 2
+    assert summary["loss_initial"] == pytest.approx(expected["loss_initial"], rel=1e-10)
+    assert summary["loss_optimum"] == pytest.approx(expected["loss_optimum"], rel=1e-10)
+
+
+def test_a_killed_rank_ends_the_run(inputs, tmp_path):
+    command = make_command(inputs, tmp_path, "--n-processes", "2")
+    process = subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120.0
+    victim = None
+    while victim is None and time.monotonic() < deadline:
+        children = subprocess.run(
+            ["pgrep", "-P", str(process.pid), "-f", "spawn_main"], capture_output=True, text=True, check=False
+        )
+        victim = next(iter(children.stdout.split()), None)
+        time.sleep(0.02)
+    os.kill(int(victim), signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert re.search(r"rank \d died", errors)
+    assert not list(tmp_path.glob("runs/*"))
+    assert not list(tmp_path.glob("statistics/*.pt"))
+
+
+@pytest.mark.parametrize(
+    ("remove", "message"),
+    [("data", "no data sets here"), ("starter.pt", "run 002-parameterize.py")],
+)
+def test_missing_inputs_are_named(inputs, tmp_path, remove, message):
+    copy = tmp_path / "inputs"
+    copy.mkdir()
+    for name in {"data", "starter.pt"} - {remove}:
+        (copy / name).symlink_to(inputs / name)
+    result = run(copy, tmp_path)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_molecules_without_parameters_are_refused(inputs, tmp_path):
+    molecules = load_parameters(inputs / "starter.pt")
+    smiles = next(iter(molecules.topologies))
+    topologies = {one: topology for one, topology in molecules.topologies.items() if one != smiles}
+    other = dataclasses.replace(molecules, topologies=topologies, failures={smiles: "no Bonds pattern"})
+    save_parameters(tmp_path / "starter.pt", other)
+    (tmp_path / "data").symlink_to(inputs / "data")
+    result = run(tmp_path, tmp_path)
+    assert result.returncode == 1
+    assert f"no parameters for {smiles} (no Bonds pattern)" in result.stderr

@@ -1,0 +1,330 @@
+"""What can be wrong with what the stages read, and with where they write: one sentence, no half artifact, no trust.
+
+Damage to a single entry of the archive is in test_espaloma.py, test_heterograph.py and test_001_convert.py, damage to
+force fields in test_offxml.py, to .pt files in test_tensors.py; what is here concerns whole stages.
+"""
+
+import ast
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import typing
+
+import numpy
+import pyarrow
+import pytest
+import torch
+
+from benchmarks.make_archive import change_graph, make_archive
+from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
+from common.data.shards import check_output, make_shards, publish_datasets
+from common.data.splits import split_molecules
+from common.espaloma.entry import EntryError, read_entry
+from common.molecules.mapped_smiles import compute_connectivity_key
+from common.runs.checkpoints import load_checkpoint
+from common.smirnoff.offxml import read_force_field
+from common.smirnoff.parameterize import parameterize
+from common.sufficient_statistics.plan import index_rows
+from tests.commands import ROOT, SCRIPTS, STARTER, make_command
+from tests.helpers import make_entries, write_dataset
+
+SAMPLE = ROOT / "tests" / "data" / "heterograph" / "ethanol"
+
+METHANE = "[C:1]([H:2])([H:3])([H:4])[H:5]"
+N_CONFS = 600
+SMALL_DISK = "64k"
+"""Less than any stage writes for so many conformers."""
+
+
+def run(name: str, folder: pathlib.Path, output: pathlib.Path, *options) -> subprocess.CompletedProcess:
+    """Runs a stage that reads from ``folder`` and writes into ``output``."""
+    command = [*make_command(name, folder, output, n_workers=1, n_epochs=10), *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def get_error(done: subprocess.CompletedProcess) -> str:
+    """The one sentence with which a stage has ended."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    return errors[0]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> pathlib.Path:
+    """An archive and what the first three stages make of it."""
+    folder = tmp_path_factory.mktemp("finished")
+    make_archive(N_CONFS, folder / "8150601", 0.0, seed=0, n_workers=1)
+    for name in ("001", "002", "003"):
+        done = run(name, folder, folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+# --- entries ---------------------------------------------------------------------------------------------------------
+
+
+def test_absurd_forces_are_dropped_above_a_ceiling_and_counted(finished, tmp_path):
+    shutil.copytree(finished / "8150601", tmp_path / "8150601")
+    entry = "spice-pubchem/5"
+
+    def change(graph):
+        graph.node_frames["n1"]["u_qm_prime"][0, 2] = 1e3
+
+    change_graph(tmp_path / "8150601" / entry / "heterograph.bin", change)
+    done = run("001", tmp_path, tmp_path, "--max-force", 1e5)
+    assert done.returncode == 0, done.stderr
+    assert f"1 conformers with a force above 100000 kcal/mol/A, in {entry}" in done.stdout
+    left_out = read_provenance(tmp_path / "data-raw" / "spice-pubchem")["left_out"]
+    assert left_out["conformers"] == {entry: {"a force above 100000 kcal/mol/A": 1}}
+
+
+def test_a_molecule_in_two_orders_and_sources_is_kept_twice_and_never_split(finished):
+    rows = {
+        source: [entry.smiles for entry in read_entries(open_dataset(finished / "data-raw" / source))]
+        for source in ("gen2-torsion", "spice-pubchem")
+    }
+    keys = {source: {compute_connectivity_key(smiles): smiles for smiles in own} for source, own in rows.items()}
+    shared = keys["gen2-torsion"].keys() & keys["spice-pubchem"].keys()
+    assert shared
+    everything = json.loads((finished / "data-raw" / "smiles.json").read_text())
+    for key in shared:
+        first, second = keys["gen2-torsion"][key], keys["spice-pubchem"][key]
+        assert first != second  # the order of the atoms is part of a mapped SMILES
+        found = set()
+        for seed in range(30):  # so that the molecule comes up in each split
+            splits = split_molecules(everything, 0.3, 0.3, seed)
+            assert splits[first] == splits[second]
+            found.add(splits[first])
+        assert found == {"train", "validation", "test"}
+
+
+@pytest.mark.parametrize(
+    ("smiles", "message"),
+    [
+        ("[C:1](", r"12/mol\.json: RDKit cannot read back the SMILES that it writes"),
+        (METHANE, r"12/mol\.json: RDKit reads another molecule from the SMILES that it writes"),
+    ],
+)
+def test_smiles_that_rdkit_cannot_read_back(smiles, message, tmp_path, monkeypatch):
+    shutil.copytree(SAMPLE, tmp_path / "12")
+    monkeypatch.setattr("common.espaloma.entry.to_mapped_smiles", lambda mol: smiles)
+    with pytest.raises(EntryError, match=message):
+        read_entry(tmp_path / "12")
+
+
+def test_smiles_that_rdkit_cannot_read_are_failures_of_002():
+    result = parameterize(read_force_field(STARTER), ["[C:1](", METHANE], 1)
+    assert list(result.topologies) == [METHANE]
+    assert "RDKit cannot read this SMILES" in result.failures["[C:1]("]
+
+
+# --- what an earlier stage wrote -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "folder"), [("003", "data-raw"), ("004", "data-clustered")])
+def test_a_data_set_of_another_version_is_refused(name, folder, finished, tmp_path):
+    shutil.copytree(finished / folder, tmp_path / folder)
+    shutil.copy(finished / "starter.pt", tmp_path)
+    path = tmp_path / folder / "gen2-torsion" / "provenance.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    error = get_error(run(name, tmp_path, tmp_path))
+    assert f"{path.parent}: data set of format 99, expected 1; run the stage that wrote it again" in error
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "columns", "missing", "provenance", "provenance of another kind"])
+def test_a_damaged_data_set_is_named(damage, finished, tmp_path):
+    shutil.copytree(finished / "data-raw" / "gen2-torsion", tmp_path / "data")
+    [path] = (tmp_path / "data").glob("*.arrow")
+    if damage == "cut":
+        os.truncate(path, 300)
+    elif damage == "columns":
+        schema = pyarrow.schema([("smiles", pyarrow.string())])
+        with pyarrow.ipc.new_stream(str(path), schema) as stream:
+            stream.write_batch(pyarrow.record_batch([pyarrow.array(["C"])], schema=schema))
+    elif damage == "missing":
+        path.unlink()
+    else:
+        (tmp_path / "data" / "provenance.json").write_text('{"form' if damage == "provenance" else "[1]")
+    with pytest.raises((ValueError, FileNotFoundError), match=f"(?s){tmp_path}/data.*run the stage that w"):
+        open_dataset(tmp_path / "data")
+
+
+@pytest.mark.parametrize("name", ["coords", "energy", "forces"])
+def test_a_data_set_with_a_value_that_is_not_finite_is_refused(name, parity_energies, tmp_path):
+    """As one of another program may be; 001 lets no such value through."""
+    good, bad = make_entries(parity_energies[:2], 3)
+    getattr(bad, name).reshape(-1)[-1] = math.nan
+    write_dataset(tmp_path / "data", [good, bad])
+    with pytest.raises(ValueError, match=r"row 1, .* is not finite; run the stage that wrote") as caught:
+        list(read_entries(open_dataset(tmp_path / "data")))
+    assert bad.smiles in str(caught.value)
+
+
+def test_data_chosen_by_another_force_field_are_refused_by_004(parity_molecules, parity_energies, tmp_path):
+    write_dataset(tmp_path / "data", make_entries(parity_energies[:2], 3))
+    path = tmp_path / "data" / "provenance.json"
+    provenance = {**json.loads(path.read_text()), "input": {"force_field_sha256": "1" * 64}}
+    path.write_text(json.dumps(provenance))
+    same = dataclasses.replace(
+        parity_molecules, provenance={**parity_molecules.provenance, "force_field_sha256": "1" * 64}
+    )
+    assert len(index_rows(tmp_path / "data", same, tmp_path / "x.pt")) == 2
+    with pytest.raises(ValueError, match=r"/data was made with a force field of SHA-256 11.*x\.pt.*003-cluster"):
+        index_rows(tmp_path / "data", parity_molecules, tmp_path / "x.pt")
+
+
+# --- where the stages write ------------------------------------------------------------------------------------------
+
+
+def mount(*arguments: str, path: pathlib.Path) -> None:
+    """Mounts something at a path, or skips the test where that is not allowed."""
+    path.mkdir(exist_ok=True)
+    try:
+        done = subprocess.run(["mount", *arguments, str(path)], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command")
+    if done.returncode:
+        pytest.skip(f"needs the right to mount: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> typing.Iterator[pathlib.Path]:
+    path = tmp_path / "small"
+    mount("-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", path=path)
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.fixture
+def read_only(tmp_path) -> typing.Iterator[pathlib.Path]:
+    """A folder that nobody may write to: by its permissions, or, as these do not bind root, by its file system."""
+    path = tmp_path / "read-only"
+    path.mkdir(mode=0o555)
+    is_root = os.access(path, os.W_OK)
+    if is_root:
+        mount("-t", "tmpfs", "-o", "ro", "tmpfs", path=path)
+    yield path
+    if is_root:
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+def list_visible(folder: pathlib.Path) -> list[str]:
+    """Files below a folder, but for those whose names, or whose folders' names, begin with a dot."""
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return [str(path) for path in paths if not any(part.startswith(".") for part in path.parts)]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_full_disk_is_named_and_leaves_no_half_artifact(name, finished, small_disk):
+    error = get_error(run(name, finished, small_disk))
+    assert str(small_disk) in error
+    assert "the disk is full; free some space, then run the same command again" in error
+    assert list_visible(small_disk) == []
+
+
+def test_a_full_disk_is_named_by_a_rank(finished, small_disk):
+    error = get_error(run("004", finished, small_disk, "--n-processes", 2))
+    assert re.search(rf"rank \d failed .*: {small_disk}/.*: the disk is full; free some space", error)
+
+
+def test_a_disk_that_fills_up_during_training(finished, small_disk, tmp_path):
+    error = get_error(run("004", finished, small_disk, "--statistics", tmp_path / "statistics"))
+    assert str(small_disk) in error
+    assert "the disk is full" in error
+    [run_folder] = (small_disk / "runs").iterdir()
+    assert not (run_folder / "summary.json").exists()
+    for path in run_folder.rglob("[!.]*.pt"):
+        torch.load(path, weights_only=True)
+    for path in run_folder.rglob("[!.]*.json"):
+        json.loads(path.read_text())
+
+
+def test_a_mounted_disk_itself_is_no_output(finished, small_disk):
+    error = get_error(run("001", finished, small_disk, "--output", small_disk))
+    assert f"{small_disk}: is the root of a file system" in error
+
+
+def test_a_link_to_another_disk_may_be_an_output(small_disk, tmp_path):
+    (small_disk / "data-raw").mkdir()
+    output = tmp_path / "data-raw"
+    output.symlink_to(small_disk / "data-raw")
+    check_output(output)
+    shards = make_shards(output, "methane", [[METHANE]], write_shard, {}, 1, "test")
+    publish_datasets(output, [(shards, {})])
+    assert [entry.smiles for entry in read_entries(open_dataset(small_disk / "data-raw" / "methane"))] == [METHANE]
+
+
+def write_shard(smiles: list[str], path: pathlib.Path) -> dict[str, int]:
+    with ShardWriter(path) as shard:
+        for one in smiles:
+            shard.write(Entry(one, numpy.zeros((1, 5, 3)), numpy.zeros(1), numpy.zeros((1, 5, 3))))
+    return {}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_read_only_output_is_named(name, finished, read_only):
+    error = get_error(run(name, finished, read_only))
+    assert str(read_only) in error
+    assert re.search("(Read-only file system|Permission denied); see to the permissions there, or name another", error)
+
+
+def test_what_a_stage_reads_may_be_read_only(finished, tmp_path):
+    folder = tmp_path / "read-only"
+    mount("--bind", "-o", "ro", str(finished), path=folder)
+    try:
+        for name in ("002", "003", "004", "005"):
+            done = run(name, folder, tmp_path / "output")
+            assert done.returncode == 0, done.stderr
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+# --- nothing is trusted ----------------------------------------------------------------------------------------------
+
+
+class Surprise:
+    """What would run code if it were unpickled."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("a class was unpickled",))
+
+
+def test_a_checkpoint_with_a_class_is_refused(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({"epoch": 1, "values": Surprise()}, tmp_path / "checkpoints" / "last.pt")
+    with pytest.raises(ValueError, match=r"last\.pt: damaged; start the run anew"):
+        load_checkpoint(tmp_path, "settings")
+
+
+def iterate_calls() -> typing.Iterator[tuple[pathlib.Path, str, dict[str, str]]]:
+    """Every call in the code: its file, the function's name as written, its keyword arguments as written."""
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("common/*.py"), *ROOT.glob("example/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg}
+                yield path, ast.unparse(node.func), keywords
+
+
+def test_nothing_is_unpickled_or_parsed_with_trust():
+    """No pickle is loaded but by the two unpicklers that know a few names, XML is read by defusedxml alone."""
+    n_unpicklers = n_parsers = 0
+    for path, function, keywords in iterate_calls():
+        if function.endswith("Unpickler"):
+            assert path.name in ("nagl_weights.py", "tensor_files.py"), path
+            n_unpicklers += 1
+        assert function not in ("torch.load", "pickle.load", "pickle.loads", "eval", "exec", "marshal.loads"), path
+        assert keywords.get("allow_pickle", "False") == "False", path
+        if function.endswith(("ElementTree.fromstring", "ElementTree.parse")):
+            assert function.startswith("defusedxml."), path
+            n_parsers += 1
+    assert n_unpicklers == 2
+    assert n_parsers >= 1
