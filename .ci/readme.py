@@ -1,7 +1,8 @@
 """Runs every command of the README, in its order, in a copy of the working tree.
 
 The example archive stands in for the download and its force field for Sage; words in capitals get values. What is not
-run here: installing, downloading, make (``.ci/run`` calls it), torchrun and --resume (``tests/stages/test_004_train.py``).
+run here: installing, downloading, make (``.ci/run`` calls it), torchrun and --resume
+(``tests/stages/test_004_train.py``).
 """
 
 import glob

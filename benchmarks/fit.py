@@ -19,6 +19,7 @@ rank.
 """
 
 import argparse
+import collections.abc
 import dataclasses
 import json
 import math
@@ -28,7 +29,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import typing
 
 import numpy
 import torch
@@ -171,7 +171,7 @@ def time_pass(data: pathlib.Path, parameters: pathlib.Path, n_processes: int = 1
     }
 
 
-MEASUREMENTS: dict[str, typing.Callable[..., dict]] = {
+MEASUREMENTS: dict[str, collections.abc.Callable[..., dict]] = {
     "autograd": time_autograd,
     "smee": time_smee,
     "pass": time_pass,

@@ -9,6 +9,7 @@ needs DGL.
 """
 
 import argparse
+import collections.abc
 import pathlib
 import sys
 import time
@@ -26,7 +27,7 @@ N_FILES = 300  # at most, spread over the archive
 N_REPEATS = 5
 
 
-def measure(read: typing.Callable[[pathlib.Path], typing.Any], paths: list[pathlib.Path]) -> float:
+def measure(read: collections.abc.Callable[[pathlib.Path], typing.Any], paths: list[pathlib.Path]) -> float:
     """The processor seconds that a function takes for all files."""
     total = 0.0
     for path in paths:

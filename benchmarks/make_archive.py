@@ -15,7 +15,7 @@ substituents to them. About a minute for 100,000 conformers on two cores.
 """
 
 import argparse
-import collections
+import collections.abc
 import csv
 import dataclasses
 import itertools
@@ -24,7 +24,6 @@ import pathlib
 import shutil
 import struct
 import sys
-import typing
 
 import numpy
 from rdkit import Chem, RDLogger
@@ -100,13 +99,13 @@ class Job:
 # --- molecules -------------------------------------------------------------------------------------------------------
 
 
-def iterate_molecules() -> typing.Iterator[str]:
+def iterate_molecules() -> collections.abc.Iterator[str]:
     """Different molecules as SMILES: those of the two files, then these with one substituent, then with two."""
     with (ROOT / "example" / "molecules.csv").open() as file:
         bases = [row["smiles"] for row in csv.DictReader(file)]
     bases += (ROOT / "benchmarks" / "molecules.smi").read_text().split()
     seen: set[str] = set()
-    generation: typing.Iterable[str] = bases
+    generation: collections.abc.Iterable[str] = bases
     for n_substituents in itertools.count():
         fresh = []
         for smiles in generation:
@@ -120,7 +119,7 @@ def iterate_molecules() -> typing.Iterator[str]:
         generation = _substitute(fresh)
 
 
-def _substitute(molecules: list[str]) -> typing.Iterator[str]:
+def _substitute(molecules: list[str]) -> collections.abc.Iterator[str]:
     """The molecules with one more substituent."""
     RDLogger.DisableLog("rdApp.*")
     reactions = [[AllChem.ReactionFromSmarts(site.format(text)) for site in SITES] for text in SUBSTITUENTS]
@@ -301,7 +300,7 @@ def add_placeholders(path: pathlib.Path, n_atoms: int, n_confs: int) -> None:
     change_graph(path, add)
 
 
-def change_graph(path: pathlib.Path, change: typing.Callable[[Heterograph], None]) -> None:
+def change_graph(path: pathlib.Path, change: collections.abc.Callable[[Heterograph], None]) -> None:
     graph = read_heterograph(path, with_edges=True)
     change(graph)
     write_heterograph(path, graph)
@@ -388,7 +387,7 @@ def _make_link_out(folder: pathlib.Path) -> None:
     (folder / "mol.json").symlink_to("/etc/hostname")
 
 
-DAMAGES: dict[str, typing.Callable[[pathlib.Path], None]] = {
+DAMAGES: dict[str, collections.abc.Callable[[pathlib.Path], None]] = {
     "graph cut short": _cut_graph,
     "graph is a web page": _make_graph_garbage,
     "graph of DGL 0.4": _make_graph_old,

@@ -1,8 +1,8 @@
 """Functions that several test files share: made-up data, and motions that must change nothing."""
 
+import collections.abc
 import dataclasses
 import pathlib
-import typing
 
 import numpy
 import torch
@@ -79,7 +79,7 @@ def simulate_entries(
 
 
 def change_parameters(
-    force_field: TensorForceField, types: typing.Iterable[str], seed: int, width: float = 1.0
+    force_field: TensorForceField, types: collections.abc.Iterable[str], seed: int, width: float = 1.0
 ) -> TensorForceField:
     """The force field with other k, minima, ε and σ, all of them sensible: a truth to be found, or another start."""
     generator = torch.Generator().manual_seed(seed)

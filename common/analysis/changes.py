@@ -1,5 +1,6 @@
 """What a fit changed: every trained value before and after, and which molecules feel it."""
 
+import collections.abc
 import csv
 import dataclasses
 import math
@@ -82,10 +83,10 @@ class Change:
 
 
 def list_changes(
-    trained: typing.Mapping[str, typing.Iterable[str]],
+    trained: collections.abc.Mapping[str, collections.abc.Iterable[str]],
     initial: TensorForceField,
     fitted: ParameterizedMolecules,
-    details: typing.Mapping[ParameterName, Details],
+    details: collections.abc.Mapping[ParameterName, Details],
 ) -> list[Change]:
     """All trained values before and after.
 
@@ -159,7 +160,7 @@ def read_details(path: pathlib.Path) -> dict[ParameterName, Details]:
         raise ValueError(f"{path}: damaged ({error!r}); run 004-train.py again") from error
 
 
-def rank_changes(changes: typing.Sequence[Change]) -> dict[str, list[Change]]:
+def rank_changes(changes: collections.abc.Sequence[Change]) -> dict[str, list[Change]]:
     """The values that moved, by group, those that moved most first; without those that the data do not determine."""
     groups: dict[str, list[Change]] = {}
     for change in changes:
@@ -168,7 +169,9 @@ def rank_changes(changes: typing.Sequence[Change]) -> dict[str, list[Change]]:
     return {name: sorted(group, key=lambda change: -abs(change.change)) for name, group in groups.items()}
 
 
-def find_usage(molecules: ParameterizedMolecules, smiles: typing.Iterable[str]) -> dict[str, set[tuple[str, str]]]:
+def find_usage(
+    molecules: ParameterizedMolecules, smiles: collections.abc.Iterable[str]
+) -> dict[str, set[tuple[str, str]]]:
     """By mapped SMILES, the (type, SMIRKS) that the molecule uses; charges aside."""
     potentials = [p for p in molecules.force_field.potentials if p.type != "Electrostatics"]
     usage: dict[str, set[tuple[str, str]]] = {}

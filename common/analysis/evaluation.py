@@ -5,6 +5,7 @@ of the fit, which this checks. The data are streamed in slices over processes; o
 sample are kept, of the energies all.
 """
 
+import collections.abc
 import dataclasses
 import os
 import pathlib
@@ -100,7 +101,7 @@ class Evaluation:
         """Where the conformers of each entry begin, ``shape=(n_entries,)``."""
         return numpy.cumsum(self.n_confs) - self.n_confs
 
-    def select(self, names: typing.Sequence[str]) -> "Evaluation":
+    def select(self, names: collections.abc.Sequence[str]) -> "Evaluation":
         """The evaluation of some of the candidates."""
         places = [self.names.index(name) for name in names]
         chosen = {name: getattr(self, name)[places] for name in ("energies", "force_squares", "force_magnitudes")}
@@ -118,7 +119,7 @@ class Index(typing.NamedTuple):
     left_out: dict[str, dict[str, str]]
 
 
-def load_candidates(candidates: typing.Sequence[Candidate]) -> dict[str, ParameterizedMolecules]:
+def load_candidates(candidates: collections.abc.Sequence[Candidate]) -> dict[str, ParameterizedMolecules]:
     """The values and topologies of each candidate, every file read once.
 
     Raises:
@@ -160,8 +161,8 @@ def list_smiles(data: str | os.PathLike) -> list[str]:
 
 def index_data(
     data: str | os.PathLike,
-    molecules: typing.Mapping[str, ParameterizedMolecules],
-    choose_split: typing.Callable[[str], str],
+    molecules: collections.abc.Mapping[str, ParameterizedMolecules],
+    choose_split: collections.abc.Callable[[str], str],
 ) -> Index:
     """Lists the entries of a folder of data sets; those that one candidate lacks are left out for all, to be fair.
 
@@ -194,8 +195,8 @@ def index_data(
 
 def evaluate(
     data: str | os.PathLike,
-    rows: typing.Sequence[Row],
-    candidates: typing.Sequence[Candidate],
+    rows: collections.abc.Sequence[Row],
+    candidates: collections.abc.Sequence[Candidate],
     settings: PassSettings,
     n_workers: int,
 ) -> Evaluation:
@@ -223,8 +224,8 @@ def evaluate(
 
 def evaluate_here(
     data: str | os.PathLike,
-    rows: typing.Sequence[Row],
-    molecules: typing.Mapping[str, ParameterizedMolecules],
+    rows: collections.abc.Sequence[Row],
+    molecules: collections.abc.Mapping[str, ParameterizedMolecules],
     settings: PassSettings,
 ) -> Evaluation:
     """As :func:`evaluate`, of candidates that are loaded, in this process; for few entries."""
@@ -232,7 +233,7 @@ def evaluate_here(
     return _evaluate_rows(rows, worker)
 
 
-def _choose_fractions(rows: typing.Sequence[Row]) -> dict[str, float]:
+def _choose_fractions(rows: collections.abc.Sequence[Row]) -> dict[str, float]:
     """Which fraction of the force components of each split is sampled."""
     totals: dict[str, int] = {}
     for row in rows:
@@ -286,7 +287,7 @@ def _evaluate_slice(rows: list[Row]) -> Evaluation:
     return _evaluate_rows(rows, _worker)
 
 
-def _evaluate_rows(rows: typing.Sequence[Row], worker: _Worker) -> Evaluation:
+def _evaluate_rows(rows: collections.abc.Sequence[Row], worker: _Worker) -> Evaluation:
     """The evaluation of some entries, those of one source after another."""
     results = []
     for source in dict.fromkeys(row.source for row in rows):

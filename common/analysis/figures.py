@@ -1,5 +1,6 @@
 """Which figures stage 005 draws of its results."""
 
+import collections.abc
 import typing
 
 import numpy
@@ -51,7 +52,7 @@ class Drawing(typing.NamedTuple):
     figure: Figure
 
 
-def choose_colours(names: typing.Sequence[str]) -> dict[str, str]:
+def choose_colours(names: collections.abc.Sequence[str]) -> dict[str, str]:
     """A colour for each candidate: grey for where the first fit began."""
     first = 0 if names[0] == "initial" else 1
     return {name: COLOURS[(first + i) % len(COLOURS)] for i, name in enumerate(names)}
@@ -150,7 +151,7 @@ def draw_sources(summary: dict[str, typing.Any]) -> list[Drawing]:
 
 
 def draw_learning_curves(
-    curves: typing.Mapping[str, typing.Mapping[str, Curve]], summary: dict[str, typing.Any]
+    curves: collections.abc.Mapping[str, collections.abc.Mapping[str, Curve]], summary: dict[str, typing.Any]
 ) -> list[Drawing]:
     """The loss and its parts, of each run, as far as they were logged."""
     floor = find_floor(summary["runs"])
@@ -179,7 +180,7 @@ def draw_learning_curves(
     return drawings
 
 
-def find_floor(runs: typing.Sequence[dict[str, typing.Any]]) -> float | None:
+def find_floor(runs: collections.abc.Sequence[dict[str, typing.Any]]) -> float | None:
     """The least training loss, where it is known and the same for all runs: losses differ in weights and data."""
     floors = [run["summary"].get("loss_optimum") for run in runs]
     if not floors or None in floors or max(floors) - min(floors) > FLOOR_TOLERANCE * max(floors):
@@ -187,7 +188,7 @@ def find_floor(runs: typing.Sequence[dict[str, typing.Any]]) -> float | None:
     return floors[0]
 
 
-def draw_changes(changes: typing.Mapping[str, typing.Sequence[Change]]) -> list[Drawing]:
+def draw_changes(changes: collections.abc.Mapping[str, collections.abc.Sequence[Change]]) -> list[Drawing]:
     """The values that the fit moved most, a figure for each group of values that may be compared."""
     drawings = []
     for name, group in changes.items():
@@ -219,7 +220,7 @@ def draw_all(
     results: Results,
     evaluation: Evaluation,
     errors: EntryErrors,
-    curves: typing.Mapping[str, typing.Mapping[str, Curve]],
+    curves: collections.abc.Mapping[str, collections.abc.Mapping[str, Curve]],
 ) -> dict[str, list[Drawing | None]]:
     """All figures by the section of the report that they belong to."""
     summary = results.summary

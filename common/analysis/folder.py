@@ -1,5 +1,6 @@
 """The folder that stage 005 writes: figures, tables, ``metrics.json`` and the report."""
 
+import collections.abc
 import contextlib
 import dataclasses
 import os
@@ -22,7 +23,7 @@ REPORT = "report.html"
 
 
 @contextlib.contextmanager
-def create_analysis_folder(output: pathlib.Path) -> typing.Iterator[tuple[pathlib.Path, pathlib.Path]]:
+def create_analysis_folder(output: pathlib.Path) -> collections.abc.Iterator[tuple[pathlib.Path, pathlib.Path]]:
     """A folder beside to write to, and the one named by date and time that it becomes when the block has ended.
 
     Args:
@@ -44,8 +45,8 @@ def create_analysis_folder(output: pathlib.Path) -> typing.Iterator[tuple[pathli
 def write_analysis(
     folder: pathlib.Path,
     results: Results,
-    drawings: typing.Mapping[str, typing.Sequence[Drawing | None]],
-    curves: typing.Mapping[str, typing.Mapping[str, Curve]],
+    drawings: collections.abc.Mapping[str, collections.abc.Sequence[Drawing | None]],
+    curves: collections.abc.Mapping[str, collections.abc.Mapping[str, Curve]],
 ) -> None:
     """Writes all files.
 

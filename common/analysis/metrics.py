@@ -6,6 +6,7 @@ mean square here pools conformers (energies) or force components (forces); ``los
 means over entries that stage 004 minimises.
 """
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -222,7 +223,9 @@ def describe_molecules(errors: EntryErrors) -> list[dict[str, typing.Any]]:
 
 
 def describe_parameter_errors(
-    errors: EntryErrors, candidate: str, usage: typing.Mapping[str, typing.Collection[tuple[str, str]]]
+    errors: EntryErrors,
+    candidate: str,
+    usage: collections.abc.Mapping[str, collections.abc.Collection[tuple[str, str]]],
 ) -> list[dict[str, typing.Any]]:
     """For each parameter, the errors of the molecules that use it against those of all others.
 

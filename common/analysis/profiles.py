@@ -1,5 +1,6 @@
 """Energy profiles: what a force field makes of the path that an entry follows, against the quantum reference."""
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -86,7 +87,7 @@ def _compute_unevenness(angles: numpy.ndarray) -> float:
 
 
 def build_profile(
-    reference: numpy.ndarray, energies: typing.Mapping[str, numpy.ndarray], scan: Scan | None
+    reference: numpy.ndarray, energies: collections.abc.Mapping[str, numpy.ndarray], scan: Scan | None
 ) -> Profile | None:
     """The profile of an entry; None where it has too few conformers.
 

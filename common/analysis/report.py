@@ -1,6 +1,7 @@
 """The report of stage 005: one HTML file that opens anywhere, without a network and without scripts."""
 
 import base64
+import collections.abc
 import pathlib
 import typing
 
@@ -30,8 +31,8 @@ class Picture(typing.NamedTuple):
 
 def render_report(
     summary: dict[str, typing.Any],
-    pictures: typing.Mapping[str, typing.Sequence[Picture | None]],
-    files: typing.Sequence[str],
+    pictures: collections.abc.Mapping[str, collections.abc.Sequence[Picture | None]],
+    files: collections.abc.Sequence[str],
     title: str,
 ) -> str:
     """The report as HTML.
@@ -67,7 +68,7 @@ def _separate_thousands(count: int) -> str:
     return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
-def list_settings(config: typing.Mapping[str, typing.Any]) -> list[tuple[str, str]]:
+def list_settings(config: collections.abc.Mapping[str, typing.Any]) -> list[tuple[str, str]]:
     """The settings of a run as names and values to read, one line each."""
     settings = []
     for name, value in config.items():
@@ -83,7 +84,7 @@ def list_settings(config: typing.Mapping[str, typing.Any]) -> list[tuple[str, st
     return settings
 
 
-def list_facts(run: typing.Mapping[str, typing.Any]) -> list[tuple[str, str]]:
+def list_facts(run: collections.abc.Mapping[str, typing.Any]) -> list[tuple[str, str]]:
     """What came out of the settings of a run: the prior that was chosen, the statistics, the time it took."""
     summary = run["summary"]
     facts = [("statistics", str(summary.get("statistics", "unknown")))]

@@ -1,5 +1,6 @@
 """Puts the results of stage 005 together: one record that the console, ``metrics.json`` and the report all show."""
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -73,7 +74,7 @@ def collect_results(
     index: Index,
     evaluation: Evaluation,
     errors: EntryErrors,
-    molecules: typing.Mapping[str, ParameterizedMolecules],
+    molecules: collections.abc.Mapping[str, ParameterizedMolecules],
 ) -> Results:
     """Everything that is to be said about a study.
 
@@ -150,7 +151,7 @@ def total_molecules(groups: list[dict[str, typing.Any]]) -> int:
 
 def _list_changes(
     study: Study,
-    molecules: typing.Mapping[str, ParameterizedMolecules],
+    molecules: collections.abc.Mapping[str, ParameterizedMolecules],
     usage: dict[str, set[tuple[str, str]]],
     errors: EntryErrors,
 ) -> list[Change]:

@@ -1,5 +1,6 @@
 """What stage 005 looks at: finished runs, force fields and data; and the check of what 004 wrote down."""
 
+import collections.abc
 import dataclasses
 import json
 import os
@@ -76,7 +77,7 @@ class Study:
     settings: PassSettings
     candidates: tuple[Candidate, ...]
     ends: tuple[tuple[str, str], ...]
-    choose_split: typing.Callable[[str], str]
+    choose_split: collections.abc.Callable[[str], str]
 
     @property
     def before(self) -> str | None:
@@ -118,7 +119,7 @@ def read_run(path: str | os.PathLike) -> Run:
     return Run(folder, config, summary, splits, settings)
 
 
-def _read_json(path: pathlib.Path, keys: typing.Iterable[str]) -> dict[str, typing.Any]:
+def _read_json(path: pathlib.Path, keys: collections.abc.Iterable[str]) -> dict[str, typing.Any]:
     try:
         contents = json.loads(path.read_text())
     except FileNotFoundError as error:
@@ -131,7 +132,9 @@ def _read_json(path: pathlib.Path, keys: typing.Iterable[str]) -> dict[str, typi
     return contents
 
 
-def study_runs(runs: typing.Sequence[Run], data: pathlib.Path | None, parameters: pathlib.Path | None) -> Study:
+def study_runs(
+    runs: collections.abc.Sequence[Run], data: pathlib.Path | None, parameters: pathlib.Path | None
+) -> Study:
     """One or more runs side by side, on the data of the first; the optimum is a candidate only of a run alone.
 
     Args:
@@ -173,7 +176,7 @@ def study_parameters(data: pathlib.Path, parameters: pathlib.Path) -> Study:
     return Study((), data, PassSettings(), (candidate,), (), lambda _: "all")
 
 
-def add_force_fields(study: Study, names: typing.Sequence[str], folder: pathlib.Path, n_workers: int) -> Study:
+def add_force_fields(study: Study, names: collections.abc.Sequence[str], folder: pathlib.Path, n_workers: int) -> Study:
     """The study with further force fields, applied to the molecules of the data by the built-in engine.
 
     Args:
@@ -203,7 +206,7 @@ def add_force_fields(study: Study, names: typing.Sequence[str], folder: pathlib.
 class SplitChooser:
     """The split of any mapped SMILES, as a run had it; "new" for molecules that the run has not seen."""
 
-    def __init__(self, splits: typing.Mapping[str, str]):
+    def __init__(self, splits: collections.abc.Mapping[str, str]):
         self._splits = splits
         self._by_key: dict[str, str] | None = None
 
@@ -251,7 +254,7 @@ def check_run(
     ]
 
 
-def check_losses(run: Run, errors: EntryErrors, names: typing.Mapping[str, str]) -> list[str]:
+def check_losses(run: Run, errors: EntryErrors, names: collections.abc.Mapping[str, str]) -> list[str]:
     """Compares the losses that stage 004 read off its statistics with those of the direct evaluation.
 
     Args:

@@ -1,5 +1,6 @@
 """What TensorBoard shows of a finished run beside its curves: hyperparameters, a table of errors, parity plots."""
 
+import collections.abc
 import io
 import os
 import pathlib
@@ -35,11 +36,11 @@ _PARTS = ("loss", "rmse_energy", "rmse_forces")
 
 def log_results(
     folder: pathlib.Path,
-    settings: typing.Mapping[str, typing.Any],
-    splits: typing.Mapping[str, str],
-    losses: typing.Mapping[str, typing.Mapping[str, typing.Mapping[str, float]]],
+    settings: collections.abc.Mapping[str, typing.Any],
+    splits: collections.abc.Mapping[str, str],
+    losses: collections.abc.Mapping[str, collections.abc.Mapping[str, collections.abc.Mapping[str, float]]],
     data: str | os.PathLike,
-    candidates: typing.Mapping[str, ParameterizedMolecules],
+    candidates: collections.abc.Mapping[str, ParameterizedMolecules],
     pass_settings: PassSettings,
     last_epoch: int,
 ) -> None:
@@ -64,7 +65,7 @@ def log_results(
             writer.add_image(tag, image, step, dataformats="HWC")
 
 
-def list_hyperparameters(settings: typing.Mapping[str, typing.Any]) -> dict[str, bool | int | float | str]:
+def list_hyperparameters(settings: collections.abc.Mapping[str, typing.Any]) -> dict[str, bool | int | float | str]:
     """One plain value for each setting that is set; what is trained is one for each type.
 
     The tab has a column for each and shows the first five by name. So what determines the statistics of the fit (the
@@ -77,7 +78,9 @@ def list_hyperparameters(settings: typing.Mapping[str, typing.Any]) -> dict[str,
     return {name: value for name, value in flat.items() if value not in _UNSET} | trained
 
 
-def format_errors(losses: typing.Mapping[str, typing.Mapping[str, typing.Mapping[str, float]]]) -> str:
+def format_errors(
+    losses: collections.abc.Mapping[str, collections.abc.Mapping[str, collections.abc.Mapping[str, float]]],
+) -> str:
     """The errors of every split and candidate as a table in Markdown."""
     lines = [
         f"| split | force field | energy [{ENERGY_UNIT}] | force [{FORCE_UNIT}] | loss |",
@@ -91,12 +94,12 @@ def format_errors(losses: typing.Mapping[str, typing.Mapping[str, typing.Mapping
 
 
 def _draw_images(
-    splits: typing.Mapping[str, str],
+    splits: collections.abc.Mapping[str, str],
     data: str | os.PathLike,
-    candidates: typing.Mapping[str, ParameterizedMolecules],
+    candidates: collections.abc.Mapping[str, ParameterizedMolecules],
     settings: PassSettings,
     last_epoch: int,
-) -> typing.Iterator[tuple[str, int, numpy.ndarray]]:
+) -> collections.abc.Iterator[tuple[str, int, numpy.ndarray]]:
     """Parity plots: the slider of an image goes from the initial to the fitted force field."""
     rows = index_data(data, candidates, lambda smiles: splits.get(smiles, "new")).rows
     focus = next(split for split in (*FOCUS_ORDER, "new") if any(row.split == split for row in rows))

@@ -5,6 +5,7 @@ describe them. A third, ``provenance.json``, says which stage wrote it, from wha
 written by many processes at once and never held in memory; nothing goes through the Hugging Face cache.
 """
 
+import collections.abc
 import contextlib
 import dataclasses
 import json
@@ -143,7 +144,7 @@ def _to_record_batch(entries: list[Entry]) -> pyarrow.RecordBatch:
 
 def finish_dataset(
     folder: str | os.PathLike,
-    shards: typing.Sequence[str | os.PathLike],
+    shards: collections.abc.Sequence[str | os.PathLike],
     output: str | os.PathLike,
     provenance: dict[str, typing.Any],
 ) -> None:
@@ -241,7 +242,9 @@ def list_sources(folder: str | os.PathLike) -> list[str]:
     return names
 
 
-def read_entries(dataset: datasets.Dataset, rows: typing.Iterable[int] | None = None) -> typing.Iterator[Entry]:
+def read_entries(
+    dataset: datasets.Dataset, rows: collections.abc.Iterable[int] | None = None
+) -> collections.abc.Iterator[Entry]:
     """The entries of a data set in float64, read straight from the memory-mapped Arrow columns.
 
     Args:

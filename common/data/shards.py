@@ -10,6 +10,7 @@ The hidden folder's name holds a fingerprint of everything that determines the c
 input or of other settings are never used: they are removed.
 """
 
+import collections.abc
 import dataclasses
 import functools
 import json
@@ -52,8 +53,8 @@ class Shards:
 def make_shards(
     output: str | os.PathLike,
     source: str,
-    slices: typing.Sequence[typing.Sequence],
-    function: typing.Callable[[typing.Sequence, pathlib.Path], dict[str, typing.Any]],
+    slices: collections.abc.Sequence[collections.abc.Sequence],
+    function: collections.abc.Callable[[collections.abc.Sequence, pathlib.Path], dict[str, typing.Any]],
     fingerprint: typing.Any,
     n_workers: int,
     description: str,
@@ -92,7 +93,7 @@ def make_shards(
     return Shards(source, folder, tuple(paths), tuple(_read_result(path) for path in paths), made)
 
 
-def drop_rows(shards: Shards, rows: typing.Mapping[int, typing.Collection[int]]) -> Shards:
+def drop_rows(shards: Shards, rows: collections.abc.Mapping[int, collections.abc.Collection[int]]) -> Shards:
     """The shards without some rows; the files that ``shards`` names stay as they are.
 
     Args:
@@ -109,8 +110,8 @@ def drop_rows(shards: Shards, rows: typing.Mapping[int, typing.Collection[int]])
 
 def publish_datasets(
     output: str | os.PathLike,
-    sources: typing.Sequence[tuple[Shards, dict[str, typing.Any]]],
-    files: typing.Mapping[str, str] | None = None,
+    sources: collections.abc.Sequence[tuple[Shards, dict[str, typing.Any]]],
+    files: collections.abc.Mapping[str, str] | None = None,
 ) -> None:
     """Puts finished sources at ``output``, all at once, in place of what an earlier run left there.
 
@@ -143,7 +144,7 @@ def publish_datasets(
     shutil.rmtree(work)
 
 
-def check_output(output: str | os.PathLike, files: typing.Collection[str] = ()) -> None:
+def check_output(output: str | os.PathLike, files: collections.abc.Collection[str] = ()) -> None:
     """Makes sure that what stands at ``output`` may be replaced; a stage calls it before its long work, too.
 
     What a run that was killed while it replaced the folder had moved aside is put back.
@@ -179,7 +180,7 @@ def check_output(output: str | os.PathLike, files: typing.Collection[str] = ()) 
         )
 
 
-def sum_counts(counts: typing.Iterable[typing.Mapping[str, int]]) -> dict[str, int]:
+def sum_counts(counts: collections.abc.Iterable[collections.abc.Mapping[str, int]]) -> dict[str, int]:
     """Adds up counts by name; names stay in the order in which they first come up."""
     total: dict[str, int] = {}
     for one in counts:
@@ -199,7 +200,7 @@ def _remove_stale_shards(work: pathlib.Path, source: str, folder: pathlib.Path) 
             shutil.rmtree(path)
 
 
-def _make_shard(function, item: tuple[typing.Sequence, pathlib.Path]) -> None:
+def _make_shard(function, item: tuple[collections.abc.Sequence, pathlib.Path]) -> None:
     items, path = item
     result = function(items, path)
     with replace_atomically(path.with_suffix(".json")) as beside:
@@ -215,7 +216,7 @@ def _read_result(path: pathlib.Path) -> dict[str, typing.Any] | None:
         return None
 
 
-def _link_files(paths: typing.Sequence[pathlib.Path], folder: pathlib.Path) -> list[pathlib.Path]:
+def _link_files(paths: collections.abc.Sequence[pathlib.Path], folder: pathlib.Path) -> list[pathlib.Path]:
     """Second names of finished shards, so that a run killed while it publishes finds them under their first.
 
     Where the file system has no hard links they are moved instead.
@@ -234,7 +235,7 @@ def _count_rows(path: pathlib.Path) -> int:
         return sum(batch.num_rows for batch in stream)
 
 
-def _copy_rows(path: pathlib.Path, copy: pathlib.Path, dropped: typing.Collection[int]) -> None:
+def _copy_rows(path: pathlib.Path, copy: pathlib.Path, dropped: collections.abc.Collection[int]) -> None:
     with (
         replace_atomically(copy) as beside,
         pyarrow.memory_map(str(path)) as file,

@@ -1,8 +1,7 @@
 """Which molecules train, which validate, which test."""
 
-import collections
+import collections.abc
 import hashlib
-import typing
 
 from common.molecules.mapped_smiles import compute_connectivity_key
 
@@ -10,11 +9,11 @@ SPLITS = ("train", "validation", "test")
 
 
 def split_molecules(
-    smiles: typing.Iterable[str],
+    smiles: collections.abc.Iterable[str],
     validation_fraction: float,
     test_fraction: float,
     seed: int,
-    features: typing.Mapping[str, typing.Collection[typing.Hashable]] | None = None,
+    features: collections.abc.Mapping[str, collections.abc.Collection[collections.abc.Hashable]] | None = None,
 ) -> dict[str, str]:
     """Assigns every molecule to a split, reproducibly and whatever the order of the argument.
 
@@ -44,7 +43,7 @@ def split_molecules(
             "their sum less than 1"
         )
     keys = {one: compute_connectivity_key(one) for one in smiles}
-    features_of: dict[str, set[typing.Hashable]] = {key: set() for key in keys.values()}
+    features_of: dict[str, set[collections.abc.Hashable]] = {key: set() for key in keys.values()}
     for one, key in keys.items():
         features_of[key].update(() if features is None else features[one])
     ranked = sorted(features_of, key=lambda key: hashlib.sha256(f"{seed}|{key}".encode()).digest())

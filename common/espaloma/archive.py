@@ -7,11 +7,11 @@ Molecules that occur in several sources were moved to the second place, where th
 Names say where an entry lies, and nothing about its molecule: that is in ``mol.json``.
 """
 
+import collections.abc
 import dataclasses
 import os
 import pathlib
 import re
-import typing
 
 from common.files.atomic import follow_links
 
@@ -48,7 +48,9 @@ class EntryLocation:
     problem: str = ""
 
 
-def find_entries(archive: str | os.PathLike, sources: typing.Sequence[str] = SOURCES) -> dict[str, list[EntryLocation]]:
+def find_entries(
+    archive: str | os.PathLike, sources: collections.abc.Sequence[str] = SOURCES
+) -> dict[str, list[EntryLocation]]:
     """The entries of each source, in an order that is always the same: by the numbers in their names.
 
     Args:

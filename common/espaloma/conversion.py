@@ -1,6 +1,6 @@
 """Archive entries -> shards of a data set, with an account of everything that was left out."""
 
-import collections
+import collections.abc
 import dataclasses
 import hashlib
 import pathlib
@@ -48,7 +48,7 @@ class Account:
 
 
 def convert_slice(
-    max_force: float | None, locations: typing.Sequence[EntryLocation], path: pathlib.Path
+    max_force: float | None, locations: collections.abc.Sequence[EntryLocation], path: pathlib.Path
 ) -> dict[str, typing.Any]:
     """Writes one shard.
 
@@ -95,7 +95,7 @@ def compute_hash(entry: Entry) -> str:
     return hashlib.sha256(entry.smiles.encode() + entry.coords.tobytes()).hexdigest()
 
 
-def settle_account(shards: Shards, seen: typing.Mapping[str, str]) -> tuple[Shards, Account, dict[str, str]]:
+def settle_account(shards: Shards, seen: collections.abc.Mapping[str, str]) -> tuple[Shards, Account, dict[str, str]]:
     """Drops the rows that repeat one seen before.
 
     Args:

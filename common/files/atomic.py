@@ -1,5 +1,6 @@
 """Files that are whole or not there: write beside, then rename."""
 
+import collections.abc
 import contextlib
 import ctypes
 import errno
@@ -8,7 +9,6 @@ import os
 import pathlib
 import shutil
 import socket
-import typing
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -21,7 +21,7 @@ FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
-def replace_atomically(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]:
+def replace_atomically(path: str | os.PathLike) -> collections.abc.Iterator[pathlib.Path]:
     """A name beside ``path`` to write a file to; it takes ``path``'s place when the block ends without an error.
 
     The parent folder is made. On an error the half-written file is removed and what stood at ``path`` stays. What an
@@ -45,7 +45,7 @@ def replace_atomically(path: str | os.PathLike) -> typing.Iterator[pathlib.Path]
 
 
 @contextlib.contextmanager
-def name_full_disk(path: str | os.PathLike) -> typing.Iterator[None]:
+def name_full_disk(path: str | os.PathLike) -> collections.abc.Iterator[None]:
     """In this block, the error of a full disk is an ``OSError`` that names ``path``, whatever a library made of it."""
     try:
         yield

@@ -1,5 +1,6 @@
 """Names for contents: of plain values, and of files."""
 
+import collections.abc
 import hashlib
 import json
 import os
@@ -12,7 +13,7 @@ def compute_fingerprint(value: typing.Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def compute_content_hash(paths: typing.Iterable[str | os.PathLike]) -> str:
+def compute_content_hash(paths: collections.abc.Iterable[str | os.PathLike]) -> str:
     """SHA-256 over the contents of files, in order, as hexadecimal digits."""
     total = hashlib.sha256()
     for path in paths:

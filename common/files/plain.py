@@ -1,5 +1,6 @@
 """JSON and CSV files, whole or not at all."""
 
+import collections.abc
 import csv
 import json
 import os
@@ -15,7 +16,9 @@ def write_json(path: str | os.PathLike, value: typing.Any) -> None:
         beside.write_text(json.dumps(value, indent=2, default=str) + "\n")
 
 
-def write_table(path: pathlib.Path, records: typing.Sequence[typing.Mapping[str, typing.Any]]) -> None:
+def write_table(
+    path: pathlib.Path, records: collections.abc.Sequence[collections.abc.Mapping[str, typing.Any]]
+) -> None:
     """Writes records with the same names as CSV, whole or not at all; None becomes an empty cell."""
     with replace_atomically(path) as beside, beside.open("w", newline="") as file:
         if records:

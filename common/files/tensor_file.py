@@ -5,7 +5,7 @@ tensors of 17,000 molecules. Here Python's unpickler in C does the work: it may 
 that of an ordered dict, and refuses any other, so that nothing in a file is ever run.
 """
 
-import collections
+import collections.abc
 import os
 import pickle
 import sys
@@ -87,7 +87,7 @@ def _read_member(archive: zipfile.ZipFile, name: str) -> bytearray:
 class _TensorUnpickler(pickle.Unpickler):
     """Resolves the names of ``torch.save``'s tensors and storages alone."""
 
-    def __init__(self, file: typing.IO[bytes], read_storage: typing.Callable[[str], bytearray]):
+    def __init__(self, file: typing.IO[bytes], read_storage: collections.abc.Callable[[str], bytearray]):
         super().__init__(file)
         self._read_storage = read_storage
         self._storages: dict[str, torch.Tensor] = {}

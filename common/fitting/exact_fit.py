@@ -6,6 +6,7 @@ loss that is left after that solve (variable projection, Golub and Pereyra 1973)
 and σ.
 """
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -148,7 +149,7 @@ def try_prior_strengths(
     validation: Objective,
     trainable: Trainable,
     columns: ColumnSettings,
-    strengths: typing.Sequence[float] = PRIOR_STRENGTHS,
+    strengths: collections.abc.Sequence[float] = PRIOR_STRENGTHS,
 ) -> list[PriorChoice]:
     """Fits the valence parameters at each strength; the best is the one with the smallest validation loss."""
     choices = []

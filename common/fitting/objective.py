@@ -5,8 +5,8 @@ conformer weights w_c that add up to 1 in each entry (1/n_i by default) and ener
 mean; priors come on top.
 """
 
+import collections.abc
 import dataclasses
-import typing
 
 import torch
 
@@ -71,7 +71,7 @@ def build_objective(
     statistics: Statistics,
     split: str,
     force_weight: float = 1.0,
-    source_weights: typing.Mapping[str, float] | None = None,
+    source_weights: collections.abc.Mapping[str, float] | None = None,
 ) -> Objective | None:
     """The loss on one split; None where the split has no entries.
 

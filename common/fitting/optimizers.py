@@ -1,5 +1,6 @@
 """Full-batch optimisation of the trained parameters: Adam and L-BFGS on the loss, whatever is trained."""
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -36,7 +37,7 @@ def iterate_adam(
     n_epochs: int,
     start_epoch: int = 0,
     optimizer_state: dict[str, typing.Any] | None = None,
-) -> typing.Iterator[Epoch]:
+) -> collections.abc.Iterator[Epoch]:
     """Adam with the amsgrad correction (Kingma and Ba 2015; Reddi, Kale and Kumar 2018), clamped after every step.
 
     Args:
@@ -106,7 +107,7 @@ def describe_end(minimum: Minimum) -> str:
 
 
 def minimise_lbfgs(
-    compute_loss: typing.Callable[[torch.Tensor], torch.Tensor],
+    compute_loss: collections.abc.Callable[[torch.Tensor], torch.Tensor],
     values: torch.Tensor,
     lower: torch.Tensor,
     upper: torch.Tensor,
@@ -161,7 +162,7 @@ def minimise_lbfgs(
 class _ScaledProblem:
     """A loss as a function of variables x that suit a quasi-Newton method: values, or their roots, are x * scales."""
 
-    compute_loss_of_values: typing.Callable[[torch.Tensor], torch.Tensor]
+    compute_loss_of_values: collections.abc.Callable[[torch.Tensor], torch.Tensor]
     is_root: torch.Tensor
     scales: torch.Tensor
 
@@ -184,7 +185,7 @@ class _ScaledProblem:
         return loss.item(), gradient.numpy()
 
 
-def _find_scales(compute_loss: typing.Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+def _find_scales(compute_loss: collections.abc.Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor) -> torch.Tensor:
     """What makes the curvature along every variable 1 at ``x``; force constants and lengths differ by 10^4."""
     curvature = torch.autograd.functional.hessian(compute_loss, x).diagonal().abs()
     largest = curvature.max()

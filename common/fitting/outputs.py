@@ -1,5 +1,6 @@
 """What a fit writes into its run folder: force fields, losses, the summary."""
 
+import collections.abc
 import dataclasses
 import pathlib
 import typing
@@ -18,7 +19,7 @@ def save_force_field(
     path: pathlib.Path,
     force_field: TensorForceField,
     start: ParameterizedMolecules,
-    comments: typing.Sequence[str],
+    comments: collections.abc.Sequence[str],
     with_topologies: bool = True,
 ) -> None:
     """Writes ``path`` + ".pt" and ".offxml".
@@ -42,7 +43,7 @@ def save_force_field(
 
 
 def compute_losses(
-    objectives: typing.Mapping[str, Objective], force_field: TensorForceField
+    objectives: collections.abc.Mapping[str, Objective], force_field: TensorForceField
 ) -> dict[str, dict[str, float]]:
     """The losses of a force field on each split.
 
@@ -74,9 +75,9 @@ def _describe_losses(loss_energy: float, loss_forces: float, force_weight: float
 
 def summarise(
     statistics: Statistics,
-    objectives: typing.Mapping[str, Objective],
-    fields: typing.Mapping[str, TensorForceField],
-    seconds: typing.Mapping[str, float],
+    objectives: collections.abc.Mapping[str, Objective],
+    fields: collections.abc.Mapping[str, TensorForceField],
+    seconds: collections.abc.Mapping[str, float],
 ) -> dict[str, typing.Any]:
     """What goes into ``summary.json``.
 

@@ -1,8 +1,8 @@
 """``parameters.csv``: every trained value before and after the fit, with its error bar."""
 
+import collections.abc
 import csv
 import os
-import typing
 
 import numpy
 
@@ -76,7 +76,7 @@ def write_parameter_table(
             )
 
 
-def _describe(trainable: Trainable, ids: typing.Mapping[tuple[str, str], str], i: int) -> str:
+def _describe(trainable: Trainable, ids: collections.abc.Mapping[tuple[str, str], str], i: int) -> str:
     type_, row, name = trainable.names[i]
     key = trainable.force_field.potentials_by_type[type_].parameter_keys[row]
     term = "" if key.mult is None else f" term {key.mult + 1}"

@@ -10,8 +10,8 @@ Real residuals are not independent: a force field of this form cannot follow qua
 all conformers of a molecule. The error bars are those of chance alone.
 """
 
+import collections.abc
 import dataclasses
-import typing
 
 import numpy
 import torch
@@ -62,7 +62,7 @@ def compute_uncertainty(
     trainable: Trainable,
     force_field: TensorForceField,
     prior_widths: numpy.ndarray,
-    source_weights: typing.Mapping[str, float],
+    source_weights: collections.abc.Mapping[str, float],
 ) -> Uncertainty:
     """Error bars of the trained values of ``force_field``, at or near the optimum of ``objective``.
 
@@ -117,7 +117,7 @@ def _compute_noise(
     statistics: Statistics,
     objective: Objective,
     force_field: TensorForceField,
-    source_weights: typing.Mapping[str, float],
+    source_weights: collections.abc.Mapping[str, float],
 ) -> tuple[torch.Tensor, tuple[float, float]]:
     """The covariance of the slope, ``shape=(n_used, n_used)``, and the two standard deviations of the residuals."""
     groups = [

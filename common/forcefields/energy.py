@@ -6,6 +6,7 @@ form, all conformers at once, and everything may be differentiated with respect 
 respect to the coordinates).
 """
 
+import collections.abc
 import typing
 
 import torch
@@ -42,7 +43,7 @@ class Terms(typing.NamedTuple):
     """
 
     particle_idxs: torch.Tensor
-    evaluate: typing.Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    evaluate: collections.abc.Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 def compute_energy(topology: TensorTopology, force_field: TensorForceField, coords: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """The ``.pt`` file of a force field and its molecules."""
 
+import collections.abc
 import contextlib
 import dataclasses
 import gc
@@ -93,7 +94,7 @@ def _share_storage(plain: typing.Any) -> typing.Any:
 
 
 @contextlib.contextmanager
-def _pause_garbage_collection() -> typing.Iterator[None]:
+def _pause_garbage_collection() -> collections.abc.Iterator[None]:
     """Looking through hundreds of thousands of tensors over and over, while more come, costs a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()

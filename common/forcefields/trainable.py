@@ -1,7 +1,7 @@
 """Which parameters are trained, on what scale and within what limits."""
 
+import collections.abc
 import dataclasses
-import typing
 
 import torch
 
@@ -25,7 +25,7 @@ class Column:
     prior: float | None = None
 
 
-ColumnSettings = typing.Mapping[str, typing.Mapping[str, Column]]
+ColumnSettings = collections.abc.Mapping[str, collections.abc.Mapping[str, Column]]
 """By type and column name."""
 
 
@@ -88,8 +88,8 @@ class Trainable:
 def build_trainable(
     force_field: TensorForceField,
     columns: ColumnSettings,
-    include: typing.Mapping[str, typing.Collection[str]] | None = None,
-    exclude: typing.Mapping[str, typing.Collection[str]] | None = None,
+    include: collections.abc.Mapping[str, collections.abc.Collection[str]] | None = None,
+    exclude: collections.abc.Mapping[str, collections.abc.Collection[str]] | None = None,
 ) -> Trainable:
     """Chooses the trained parameters.
 
@@ -132,7 +132,7 @@ def build_trainable(
     if not names:
         raise ValueError("nothing to train: no parameter is left by the columns, INCLUDE and EXCLUDE that were chosen")
 
-    def collect(get: typing.Callable[[Column], float]) -> torch.Tensor:
+    def collect(get: collections.abc.Callable[[Column], float]) -> torch.Tensor:
         return torch.tensor([get(column) for column in settings], dtype=torch.float64)
 
     scales = collect(lambda column: column.scale)
@@ -147,6 +147,6 @@ def build_trainable(
     )
 
 
-def _gather(force_field: TensorForceField, blocks: typing.Sequence[_Block]) -> torch.Tensor:
+def _gather(force_field: TensorForceField, blocks: collections.abc.Sequence[_Block]) -> torch.Tensor:
     potentials = force_field.potentials_by_type
     return torch.cat([potentials[block.type].parameters.reshape(-1)[block.places] for block in blocks]).detach()

@@ -3,6 +3,7 @@
 There is no checksum: damage inside the data of a tensor cannot be seen.
 """
 
+import collections.abc
 import dataclasses
 import functools
 import os
@@ -51,7 +52,7 @@ class Heterograph:
 
 def read_heterograph(
     path: str | os.PathLike,
-    keep: typing.Collection[tuple[str, str]] | None = None,
+    keep: collections.abc.Collection[tuple[str, str]] | None = None,
     with_edges: bool = False,
 ) -> Heterograph:
     """Reads a file that holds one graph.
@@ -109,7 +110,10 @@ def _check_footer(cursor: Cursor, graph_start: int) -> None:
 
 
 def _read_graph(
-    cursor: Cursor, labels: dict[str, Tensor], keep: typing.Collection[tuple[str, str]] | None, with_edges: bool
+    cursor: Cursor,
+    labels: dict[str, Tensor],
+    keep: collections.abc.Collection[tuple[str, str]] | None,
+    with_edges: bool,
 ) -> Heterograph:
     cursor.expect(HETERO_MAGIC, "heterograph magic")
     n_node_types, ends = _read_edge_ends(cursor)
@@ -147,7 +151,7 @@ def _read_graph(
 Result = typing.TypeVar("Result")
 
 
-def _read_block(cursor: Cursor, end: int, decode: typing.Callable[..., Result], *arguments) -> Result:
+def _read_block(cursor: Cursor, end: int, decode: collections.abc.Callable[..., Result], *arguments) -> Result:
     """What ``decode`` makes of the bytes up to ``end``, which are alike in many files: remembered, not done again."""
     found = _decode_block(cursor.data[cursor.offset : end], decode, *arguments)
     if found is None:
@@ -157,7 +161,7 @@ def _read_block(cursor: Cursor, end: int, decode: typing.Callable[..., Result], 
 
 
 @functools.lru_cache(maxsize=N_REMEMBERED)
-def _decode_block(block: bytes, decode: typing.Callable[..., Result], *arguments) -> Result | None:
+def _decode_block(block: bytes, decode: collections.abc.Callable[..., Result], *arguments) -> Result | None:
     cursor = Cursor(pathlib.Path(), block)
     try:
         result = decode(cursor, *arguments)

@@ -5,6 +5,7 @@ conda packages, nothing else needs them, and they are loaded when asked for. The
 the records of ``common.forcefields.tensors`` hold row numbers where smee holds sparse assignment matrices.
 """
 
+import collections.abc
 import contextlib
 import importlib
 import importlib.util
@@ -83,7 +84,7 @@ def list_versions() -> dict[str, str]:
 
 
 def to_smee(
-    force_field: TensorForceField, topologies: typing.Sequence[TensorTopology]
+    force_field: TensorForceField, topologies: collections.abc.Sequence[TensorTopology]
 ) -> tuple[typing.Any, list[typing.Any]]:
     """The ``smee.TensorForceField`` and ``smee.TensorTopology`` objects of ours, as ``convert_interchange`` gives them.
 
@@ -141,7 +142,7 @@ def _to_smee_topology(topology: TensorTopology, sizes: dict[str, int]) -> typing
 
 
 def from_smee(
-    force_field: typing.Any, topologies: typing.Sequence[typing.Any]
+    force_field: typing.Any, topologies: collections.abc.Sequence[typing.Any]
 ) -> tuple[TensorForceField, list[TensorTopology]]:
     """Our records of a ``smee.TensorForceField`` and ``smee.TensorTopology`` objects, in float64 and our units.
 
@@ -188,7 +189,7 @@ def _from_smee_potential(potential: typing.Any) -> TensorPotential:
     )
 
 
-def _find_factors(units: typing.Iterable[typing.Any], wanted: typing.Iterable[str]) -> torch.Tensor:
+def _find_factors(units: collections.abc.Iterable[typing.Any], wanted: collections.abc.Iterable[str]) -> torch.Tensor:
     """What values in ``units`` are multiplied by; exactly 1 where the units are the same."""
     pairs = [(unit, _to_unit(text)) for unit, text in zip(units, wanted, strict=True)]
     factors = [1.0 if unit == other else (1.0 * unit).m_as(other) for unit, other in pairs]
@@ -242,7 +243,7 @@ class StackParameterizer:
         with _quiet():
             self.force_field, self.charge_source = _load_force_field(file)
 
-    def parameterize(self, smiles: typing.Sequence[str]) -> list[MoleculeArrays | str]:
+    def parameterize(self, smiles: collections.abc.Sequence[str]) -> list[MoleculeArrays | str]:
         """The molecules of some mapped SMILES, in their order; for each that fails, the reason."""
         from openff.interchange.exceptions import InterchangeException
         from openff.toolkit.utils.exceptions import OpenFFToolkitException
@@ -422,7 +423,7 @@ def _ask_nagl(force_field: typing.Any, model: str) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> typing.Iterator[None]:
+def _quiet() -> collections.abc.Iterator[None]:
     """Without the stack's warnings about missing licences and undefined stereochemistry, one for each molecule."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -448,7 +449,7 @@ def _parameterize_chunk(smiles: list[str]) -> list[MoleculeArrays | str]:
 
 
 def parameterize_with_openff(
-    force_field: ForceFieldFile, smiles: typing.Sequence[str], n_workers: int
+    force_field: ForceFieldFile, smiles: collections.abc.Sequence[str], n_workers: int
 ) -> ParameterizedMolecules:
     """The engine "openff": the same record as ``common.smirnoff.parameterize.parameterize`` gives, by the OpenFF stack.
 

@@ -10,7 +10,7 @@ OpenMM is needed here and nowhere else; it is loaded when asked for.
 """
 
 import argparse
-import collections
+import collections.abc
 import pathlib
 import typing
 
@@ -56,7 +56,7 @@ def load_openmm() -> typing.Any:
 
 
 def build_openmm_system(
-    topology: TensorTopology, force_field: TensorForceField, constraints: typing.Sequence[Constraint] = ()
+    topology: TensorTopology, force_field: TensorForceField, constraints: collections.abc.Sequence[Constraint] = ()
 ) -> typing.Any:
     """The ``openmm.System`` of one molecule, each type in its force group of ``FORCE_GROUPS``.
 
@@ -88,7 +88,9 @@ def build_openmm_system(
     return system
 
 
-def _list_terms(topology: TensorTopology, potential: TensorPotential) -> typing.Iterator[tuple[list[int], dict]]:
+def _list_terms(
+    topology: TensorTopology, potential: TensorPotential
+) -> collections.abc.Iterator[tuple[list[int], dict]]:
     """The atoms and the parameters, by column name, of each interaction."""
     map_ = topology.parameters[potential.type]
     values = potential.parameters.detach()[map_.parameter_idxs].tolist()
@@ -210,7 +212,7 @@ def write_openmm_xml(
     path: str | pathlib.Path,
     topology: TensorTopology,
     force_field: TensorForceField,
-    constraints: typing.Sequence[Constraint] = (),
+    constraints: collections.abc.Sequence[Constraint] = (),
 ) -> None:
     """Writes the system that :func:`build_openmm_system` builds, of the same arguments, as OpenMM's XML.
 

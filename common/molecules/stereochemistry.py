@@ -4,8 +4,8 @@ A label names an arrangement through priorities of the neighbours (Cahn, Ingold,
 arrangement of other centres. RDKit keeps the arrangement itself, so that labels are turned into it by trying.
 """
 
+import collections.abc
 import itertools
-import typing
 
 import numpy
 from rdkit import Chem
@@ -52,7 +52,9 @@ LABELLINGS = (compute_rdkit_labels, compute_cip_labels)
 """Labels of unknown origin can have been made by either; coordinates tell which."""
 
 
-def apply_labels(mol: Chem.Mol, labels: Labels, compute_labels: typing.Callable[[Chem.Mol], Labels]) -> Chem.Mol:
+def apply_labels(
+    mol: Chem.Mol, labels: Labels, compute_labels: collections.abc.Callable[[Chem.Mol], Labels]
+) -> Chem.Mol:
     """The molecule with the stereochemistry that the labels name; what has no label stays undefined.
 
     Nitrogen with three neighbours is passed over where RDKit sees no centre: it inverts.
@@ -145,7 +147,9 @@ def _find_ends(bond: Chem.Bond) -> tuple[int, int]:
     return ends[0], ends[1]
 
 
-def _list_wrong(mol: Chem.Mol, labels: Labels, compute_labels: typing.Callable[[Chem.Mol], Labels]) -> list[Place]:
+def _list_wrong(
+    mol: Chem.Mol, labels: Labels, compute_labels: collections.abc.Callable[[Chem.Mol], Labels]
+) -> list[Place]:
     """Where the molecule's labels are missing or others than they should be."""
     found = compute_labels(mol)
     return [place for place, label in labels.items() if found.get(place) != label and not _inverts(mol, place)]

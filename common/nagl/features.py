@@ -4,6 +4,7 @@ The features and their order stand in the weights file; their definitions are th
 No released model uses features of bonds, and none is computed here.
 """
 
+import collections.abc
 import typing
 
 import numpy
@@ -13,7 +14,7 @@ from common.nagl.normalization import normalize
 from common.nagl.resonance import compute_average_formal_charges
 
 
-def check_features(features: typing.Sequence[dict[str, typing.Any]]) -> None:
+def check_features(features: collections.abc.Sequence[dict[str, typing.Any]]) -> None:
     """Makes sure that every feature of a model can be computed.
 
     Raises:
@@ -24,7 +25,7 @@ def check_features(features: typing.Sequence[dict[str, typing.Any]]) -> None:
         raise ValueError(f"atom features {', '.join(unknown)} are not known here; known are {', '.join(_FEATURES)}")
 
 
-def compute_atom_features(mol: Chem.Mol, features: typing.Sequence[dict[str, typing.Any]]) -> numpy.ndarray:
+def compute_atom_features(mol: Chem.Mol, features: collections.abc.Sequence[dict[str, typing.Any]]) -> numpy.ndarray:
     """The features of all atoms of one connected molecule.
 
     Args:
@@ -40,7 +41,7 @@ def compute_atom_features(mol: Chem.Mol, features: typing.Sequence[dict[str, typ
     return numpy.hstack([_FEATURES[feature["name"]](mol, feature) for feature in features]).astype(numpy.float32)
 
 
-def _encode_one_hot(values: typing.Sequence, categories: typing.Sequence, what: str) -> numpy.ndarray:
+def _encode_one_hot(values: collections.abc.Sequence, categories: collections.abc.Sequence, what: str) -> numpy.ndarray:
     unknown = set(values).difference(categories)
     if unknown:
         raise ValueError(f"{what} {', '.join(map(str, sorted(unknown)))} is outside of what the charge model knows")
@@ -93,7 +94,7 @@ def _copy_skeleton(mol: Chem.Mol) -> Chem.RWMol:
     return skeleton
 
 
-_FEATURES: dict[str, typing.Callable[[Chem.Mol, dict], numpy.ndarray]] = {
+_FEATURES: dict[str, collections.abc.Callable[[Chem.Mol, dict], numpy.ndarray]] = {
     "atomic_element": _encode_elements,
     "atom_connectivity": _encode_connectivity,
     "atom_average_formal_charge": _compute_average_formal_charges,

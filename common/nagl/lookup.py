@@ -5,9 +5,9 @@ is the non-standard InChI with fixed hydrogens, which tells tautomers and proton
 which one is drawn.
 """
 
+import collections.abc
 import dataclasses
 import re
-import typing
 
 import numpy
 from rdkit import Chem, rdBase
@@ -23,7 +23,7 @@ _FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*)")
 class LookupTable:
     """Finds the tabulated charges of a molecule."""
 
-    def __init__(self, entries: typing.Mapping[str, LookupEntry]):
+    def __init__(self, entries: collections.abc.Mapping[str, LookupEntry]):
         self._entries = entries
         self._formulas = {_read_heavy_formula(inchi) for inchi in entries}
 

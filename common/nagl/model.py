@@ -6,9 +6,9 @@ defaults and ``check_domains=True``, followed by the normalisation of ``NAGLTool
 openff-toolkit, which spreads what is missing from the total charge evenly over the atoms.
 """
 
+import collections.abc
 import dataclasses
 import os
-import typing
 
 import numpy
 import torch
@@ -69,7 +69,7 @@ class ChargeModel:
         self._allowed_elements = frozenset(weights.allowed_elements)
         self._forbidden_patterns = [(smarts, Chem.MolFromSmarts(smarts)) for smarts in weights.forbidden_patterns]
 
-    def compute_charges(self, mols: typing.Sequence[Chem.Mol]) -> list[numpy.ndarray | ChargeError]:
+    def compute_charges(self, mols: collections.abc.Sequence[Chem.Mol]) -> list[numpy.ndarray | ChargeError]:
         """Charges of many molecules at once.
 
         Args:

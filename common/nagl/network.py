@@ -5,14 +5,17 @@ Convolutions are GraphSAGE with the mean over neighbors (Hamilton, Ying and Lesk
 ``openff.nagl.nn.postprocess`` turns into charges that add up to the molecule's (Wang et al., arXiv:1909.07903, eq. 15).
 """
 
+import collections.abc
 import dataclasses
-import typing
 
 import torch
 
 from common.nagl.weights import READOUT, ChargeWeights
 
-ACTIVATIONS: dict[str, typing.Callable[[torch.Tensor], torch.Tensor]] = {"ReLU": torch.relu, "Sigmoid": torch.sigmoid}
+ACTIVATIONS: dict[str, collections.abc.Callable[[torch.Tensor], torch.Tensor]] = {
+    "ReLU": torch.relu,
+    "Sigmoid": torch.sigmoid,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +42,7 @@ class _Convolution:
     weight_self: torch.Tensor
     bias: torch.Tensor
     weight_neighbors: torch.Tensor
-    activation: typing.Callable[[torch.Tensor], torch.Tensor]
+    activation: collections.abc.Callable[[torch.Tensor], torch.Tensor]
 
     def apply(self, hidden: torch.Tensor, graph: "_Neighbors") -> torch.Tensor:
         own = torch.nn.functional.linear(hidden, self.weight_self, self.bias)
@@ -53,7 +56,7 @@ class _Dense:
 
     weight: torch.Tensor
     bias: torch.Tensor
-    activation: typing.Callable[[torch.Tensor], torch.Tensor]
+    activation: collections.abc.Callable[[torch.Tensor], torch.Tensor]
 
     def apply(self, hidden: torch.Tensor) -> torch.Tensor:
         return self.activation(torch.nn.functional.linear(hidden, self.weight, self.bias))
@@ -168,7 +171,7 @@ def _build_convolution(weights: ChargeWeights, i: int, layer: dict) -> _Convolut
     )
 
 
-def _build_readout(weights: ChargeWeights, layers: typing.Sequence[dict]) -> typing.Iterator[_Dense]:
+def _build_readout(weights: ChargeWeights, layers: collections.abc.Sequence[dict]) -> collections.abc.Iterator[_Dense]:
     activations = [ACTIVATIONS[layer["activation_function"]] for layer in layers]
     for i, activation in enumerate([*activations, torch.nn.Identity()]):  # the last layer gives the three numbers
         prefix = f"readout_modules.{READOUT}.readout_layers.{3 * i}."  # linear, activation, dropout; linear, ...

@@ -19,10 +19,9 @@ exposed atom by another. Two facts make the search short:
    are needed as stepping stones.
 """
 
-import collections
+import collections.abc
 import dataclasses
 import itertools
-import typing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +83,9 @@ class _Fragment:
 
 
 def compute_average_formal_charges(
-    atomic_nums: typing.Sequence[int], formal_charges: typing.Sequence[int], bonds: typing.Sequence[Bond]
+    atomic_nums: collections.abc.Sequence[int],
+    formal_charges: collections.abc.Sequence[int],
+    bonds: collections.abc.Sequence[Bond],
 ) -> list[float]:
     """The formal charge of each atom, averaged over the resonance forms of lowest energy [e].
 
@@ -112,7 +113,7 @@ def compute_average_formal_charges(
     return charges
 
 
-def _collect_bond_orders(n_atoms: int, bonds: typing.Sequence[Bond]) -> BondOrders:
+def _collect_bond_orders(n_atoms: int, bonds: collections.abc.Sequence[Bond]) -> BondOrders:
     orders: list[list[int]] = [[] for _ in range(n_atoms)]
     for i, j, order in bonds:
         orders[i].append(order)
@@ -121,7 +122,7 @@ def _collect_bond_orders(n_atoms: int, bonds: typing.Sequence[Bond]) -> BondOrde
 
 
 def _assign_types(
-    atomic_nums: typing.Sequence[int], formal_charges: typing.Sequence[int], bond_orders: BondOrders
+    atomic_nums: collections.abc.Sequence[int], formal_charges: collections.abc.Sequence[int], bond_orders: BondOrders
 ) -> Types:
     types = {}
     for atom, (atomic_num, charge, orders) in enumerate(zip(atomic_nums, formal_charges, bond_orders, strict=True)):
@@ -135,8 +136,8 @@ def _assign_types(
 
 
 def _split_into_fragments(
-    bond_orders: BondOrders, types: Types, bonds: typing.Sequence[Bond]
-) -> typing.Iterator[list[int]]:
+    bond_orders: BondOrders, types: Types, bonds: collections.abc.Sequence[Bond]
+) -> collections.abc.Iterator[list[int]]:
     """Groups of atoms between which electrons can move, each in an order that follows the bonds.
 
     Only an atom that is a donor or an acceptor, or has a double bond, can lie on a path of alternating bonds.
@@ -152,7 +153,7 @@ def _split_into_fragments(
             yield atoms
 
 
-def _collect_neighbors(bonds: typing.Iterable[Bond]) -> dict[int, list[int]]:
+def _collect_neighbors(bonds: collections.abc.Iterable[Bond]) -> dict[int, list[int]]:
     neighbors: dict[int, list[int]] = collections.defaultdict(list)
     for i, j, _ in bonds:
         neighbors[i].append(j)
@@ -160,7 +161,7 @@ def _collect_neighbors(bonds: typing.Iterable[Bond]) -> dict[int, list[int]]:
     return neighbors
 
 
-def _walk_breadth_first(neighbors: typing.Mapping[int, list[int]], start: int) -> list[int]:
+def _walk_breadth_first(neighbors: collections.abc.Mapping[int, list[int]], start: int) -> list[int]:
     order, seen = [start], {start}
     for atom in order:
         for neighbor in neighbors[atom]:
@@ -302,7 +303,7 @@ def _enumerate_by_transfers(bonds: list[Bond], types: Types, donors: Donors) -> 
     return [form for form in forms if energies[form] == min(energies.values())]
 
 
-def _count_charged(types: Types, atoms: typing.Iterable[int], donors: Donors) -> int:
+def _count_charged(types: Types, atoms: collections.abc.Iterable[int], donors: Donors) -> int:
     return sum(
         (types[atom].donor_charge if atom in donors else types[atom].acceptor_charge) != 0
         for atom in atoms
@@ -311,8 +312,8 @@ def _count_charged(types: Types, atoms: typing.Iterable[int], donors: Donors) ->
 
 
 def _find_transfer_paths(
-    neighbors: typing.Mapping[int, list[int]], orders: dict[frozenset[int], int], types: Types, donors: Donors
-) -> typing.Iterator[tuple[int, ...]]:
+    neighbors: collections.abc.Mapping[int, list[int]], orders: dict[frozenset[int], int], types: Types, donors: Donors
+) -> collections.abc.Iterator[tuple[int, ...]]:
     """Simple paths from a donor to an acceptor whose bonds have the orders b, b + 1, b, b + 1, ..."""
     to_extend = [(donor,) for donor in donors]
     while to_extend:

@@ -5,6 +5,7 @@ this reader knows a short list of names, gives each an inert stand-in, and refus
 the archive's raw bytes by torch's own checked functions.
 """
 
+import collections.abc
 import dataclasses
 import hashlib
 import importlib.resources
@@ -208,7 +209,9 @@ STAND_INS: dict[tuple[str, str], typing.Any] = {
 class _WeightsUnpickler(pickle.Unpickler):
     """Resolves names through ``STAND_INS`` alone, and storages through the archive's members."""
 
-    def __init__(self, file: typing.IO[bytes], path: pathlib.Path, read_storage: typing.Callable[[str], bytes]):
+    def __init__(
+        self, file: typing.IO[bytes], path: pathlib.Path, read_storage: collections.abc.Callable[[str], bytes]
+    ):
         super().__init__(file)
         self._path = path
         self._read_storage = read_storage

@@ -1,5 +1,6 @@
 """Many processes on one machine, for work that falls into independent items."""
 
+import collections.abc
 import concurrent.futures
 import contextlib
 import errno
@@ -33,15 +34,15 @@ def count_available_cpus() -> int:
 
 
 def run_in_processes(
-    function: typing.Callable[[typing.Any], typing.Any],
-    items: typing.Iterable[typing.Any],
+    function: collections.abc.Callable[[typing.Any], typing.Any],
+    items: collections.abc.Iterable[typing.Any],
     n_workers: int,
-    sizes: typing.Sequence[int],
+    sizes: collections.abc.Sequence[int],
     description: str,
     unit: str,
-    initializer: typing.Callable[..., None] | None = None,
+    initializer: collections.abc.Callable[..., None] | None = None,
     initargs: tuple = (),
-) -> typing.Iterator[typing.Any]:
+) -> collections.abc.Iterator[typing.Any]:
     """Yields ``function(item)`` for each item, in the order of the items, with a progress bar.
 
     Each worker is a fresh process with one thread; with ``n_workers=1`` the work is done in this process. No more
@@ -75,7 +76,7 @@ def run_in_processes(
 
 
 @contextlib.contextmanager
-def give_one_thread() -> typing.Iterator[None]:
+def give_one_thread() -> collections.abc.Iterator[None]:
     """Processes started in this block have one thread each: their numerical libraries read it when they are loaded."""
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
@@ -89,7 +90,7 @@ def give_one_thread() -> typing.Iterator[None]:
                 os.environ[name] = value
 
 
-def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Iterator[typing.Any]:
+def _run_pool(function, items, n_workers, initializer, initargs) -> collections.abc.Iterator[typing.Any]:
     executor = concurrent.futures.ProcessPoolExecutor(
         n_workers,
         mp_context=multiprocessing.get_context("spawn"),
@@ -121,12 +122,12 @@ def _run_pool(function, items, n_workers, initializer, initargs) -> typing.Itera
 _workers_peak = 0.0
 """[MB] The largest memory that any worker has reported with a result."""
 
-_prepare_worker: typing.Callable[[], None] | None = None
+_prepare_worker: collections.abc.Callable[[], None] | None = None
 """In a worker, what is to be called before its first item."""
 
 
 @contextlib.contextmanager
-def hold_ctrl_c() -> typing.Iterator[None]:
+def hold_ctrl_c() -> collections.abc.Iterator[None]:
     """Puts Ctrl-C off until the end of the block, and for good for processes started in it: their parent stops them.
 
     A terminal sends Ctrl-C to all of them. One that is still loading its libraries could do no more than complain.
@@ -196,7 +197,7 @@ def use_one_thread() -> None:
     threadpoolctl.threadpool_limits(limits=1)
 
 
-def run_stage(main: typing.Callable[[], None]) -> None:
+def run_stage(main: collections.abc.Callable[[], None]) -> None:
     """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130."""
     sys.unraisablehook = _repeat_lost_ctrl_c
     try:

@@ -1,5 +1,6 @@
 """Progress bars: live on a terminal, a line now and then in a log file."""
 
+import collections.abc
 import sys
 import typing
 
@@ -10,7 +11,7 @@ LOG_INTERVAL = 30.0
 """[s] at least between two states that are shown."""
 
 
-def make_bar(items: typing.Iterable | None = None, **options: typing.Any) -> tqdm.tqdm:
+def make_bar(items: collections.abc.Iterable | None = None, **options: typing.Any) -> tqdm.tqdm:
     """A progress bar on standard error.
 
     Args:

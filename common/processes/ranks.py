@@ -1,5 +1,6 @@
 """Ranks: processes spawned on this machine, or given by torchrun on one machine or many. The same code for both."""
 
+import collections.abc
 import contextlib
 import datetime
 import os
@@ -48,7 +49,7 @@ def is_under_torchrun() -> bool:
 
 
 @contextlib.contextmanager
-def join_torchrun() -> typing.Iterator[Ranks]:
+def join_torchrun() -> collections.abc.Iterator[Ranks]:
     """The ranks that torchrun has started, connected by gloo."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", timeout=TIMEOUT)
@@ -58,7 +59,7 @@ def join_torchrun() -> typing.Iterator[Ranks]:
         torch.distributed.destroy_process_group()
 
 
-def run_ranks(function: typing.Callable[..., None], args: tuple, n_processes: int) -> None:
+def run_ranks(function: collections.abc.Callable[..., None], args: tuple, n_processes: int) -> None:
     """Runs ``function(ranks, *args)`` in processes on this machine; with one, in this process.
 
     Args:
@@ -91,7 +92,7 @@ def run_ranks(function: typing.Callable[..., None], args: tuple, n_processes: in
         raise RuntimeError(f"rank {error.error_index} failed and the others were stopped: {reason}") from error
 
 
-def _start_rank(rank: int, world_size: int, rendezvous: str, function: typing.Callable, args: tuple) -> None:
+def _start_rank(rank: int, world_size: int, rendezvous: str, function: collections.abc.Callable, args: tuple) -> None:
     end_with_parent()
     torch.set_num_threads(1)
     torch.distributed.init_process_group(

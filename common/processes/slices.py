@@ -1,9 +1,11 @@
 """Work cut into slices."""
 
-import typing
+import collections.abc
 
 
-def cut_into_slices(items: typing.Sequence, weights: typing.Sequence[float], limit: float) -> list[list]:
+def cut_into_slices(
+    items: collections.abc.Sequence, weights: collections.abc.Sequence[float], limit: float
+) -> list[list]:
     """Cuts items, in their order, into slices whose weights add up to at most ``limit``; one item is never cut.
 
     Args:

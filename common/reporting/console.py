@@ -1,11 +1,11 @@
 """Lines that stages print: the next command, and what was left out."""
 
+import collections.abc
 import pathlib
 import shlex
-import typing
 
 
-def suggest_command(script: str, options: typing.Mapping[str, tuple[pathlib.Path, pathlib.Path]]) -> str:
+def suggest_command(script: str, options: collections.abc.Mapping[str, tuple[pathlib.Path, pathlib.Path]]) -> str:
     """The command to run next.
 
     Args:
@@ -16,7 +16,7 @@ def suggest_command(script: str, options: typing.Mapping[str, tuple[pathlib.Path
     return " ".join(["next: python", script, *needed])
 
 
-def format_left_out(counts: typing.Mapping[str, int]) -> str:
+def format_left_out(counts: collections.abc.Mapping[str, int]) -> str:
     """The end of a line that counts what was kept, e.g. "; left out: 3 seen before"; nothing where nothing was."""
     parts = [f"{count} {what}" for what, count in counts.items() if count]
     return f"; left out: {', '.join(parts)}" if parts else ""

@@ -1,12 +1,12 @@
 """Numbers, intervals and percentages as text."""
 
-import typing
+import collections.abc
 
 ENERGY_UNIT = "kcal/mol"
 FORCE_UNIT = "kcal/mol/Å"
 
 
-def format_interval(interval: typing.Sequence[float] | None, digits: int = 3) -> str:
+def format_interval(interval: collections.abc.Sequence[float] | None, digits: int = 3) -> str:
     """Both ends, e.g. "1.20 to 1.35"; nothing where there is no interval."""
     return "" if interval is None else " to ".join(format_number(value, digits) for value in interval)
 

@@ -4,6 +4,7 @@ Colours are those of Okabe and Ito, which people with any colour vision tell apa
 (https://jfly.uni-koeln.de/color/). The candidates keep their colours from figure to figure.
 """
 
+import collections.abc
 import functools
 import io
 import math
@@ -64,7 +65,7 @@ def render_png(figure: Figure, dpi: int = 110) -> bytes:
     return buffer.getvalue()
 
 
-def _in_style(plot: typing.Callable[..., Figure]) -> typing.Callable[..., Figure]:
+def _in_style(plot: collections.abc.Callable[..., Figure]) -> collections.abc.Callable[..., Figure]:
     @functools.wraps(plot)
     def wrapped(*args, **kwargs):
         with matplotlib.rc_context(STYLE):
@@ -86,7 +87,7 @@ def _add_legend(figure: Figure, axes: Axes, n_names: int) -> None:
         figure.legend(loc="outside upper left")
 
 
-def find_limits(arrays: typing.Sequence[numpy.ndarray], coverage: float = 1.0) -> tuple[float, float]:
+def find_limits(arrays: collections.abc.Sequence[numpy.ndarray], coverage: float = 1.0) -> tuple[float, float]:
     """From the least to the largest value of all arrays, or of the middle ``coverage`` of each, with a margin."""
     tail = (1.0 - coverage) / 2.0
     low = min(float(numpy.quantile(array, tail)) for array in arrays)
@@ -156,7 +157,11 @@ class Band(typing.NamedTuple):
 
 @_in_style
 def plot_lines(
-    lines: typing.Mapping[str, Band], x_label: str, y_label: str, title: str, colours: typing.Mapping[str, str]
+    lines: collections.abc.Mapping[str, Band],
+    x_label: str,
+    y_label: str,
+    title: str,
+    colours: collections.abc.Mapping[str, str],
 ) -> Figure:
     """One line with markers for each name."""
     figure, axes = _make_axes(height=SIZE[1] + LEGEND_LINE * max(0, len(lines) - MAX_LEGEND_LINES))
@@ -182,7 +187,7 @@ class LearningCurve(typing.NamedTuple):
 
 @_in_style
 def plot_learning_curves(
-    curves: typing.Sequence[LearningCurve], floor: float | None, y_label: str, title: str
+    curves: collections.abc.Sequence[LearningCurve], floor: float | None, y_label: str, title: str
 ) -> Figure:
     """Epochs against a quantity on a logarithmic scale.
 
@@ -207,12 +212,12 @@ def plot_learning_curves(
 
 @_in_style
 def plot_bars(
-    categories: typing.Sequence[str],
-    values: typing.Mapping[str, typing.Sequence[float]],
-    intervals: typing.Mapping[str, typing.Sequence[typing.Sequence[float] | None]],
+    categories: collections.abc.Sequence[str],
+    values: collections.abc.Mapping[str, collections.abc.Sequence[float]],
+    intervals: collections.abc.Mapping[str, collections.abc.Sequence[collections.abc.Sequence[float] | None]],
     y_label: str,
     title: str,
-    colours: typing.Mapping[str, str],
+    colours: collections.abc.Mapping[str, str],
 ) -> Figure:
     """A group of bars for each category, one bar for each name, with intervals where they are known."""
     width = 0.8 / len(values)
@@ -243,7 +248,7 @@ class Move(typing.NamedTuple):
 
 
 @_in_style
-def plot_moves(moves: typing.Sequence[Move], x_label: str, title: str) -> Figure:
+def plot_moves(moves: collections.abc.Sequence[Move], x_label: str, title: str) -> Figure:
     """From where to where values went, one line each, the first at the top."""
     figure, axes = _make_axes(SIZE[0] + 0.4, 1.3 + 0.26 * len(moves))
     y = numpy.arange(len(moves))[::-1]
@@ -269,11 +274,11 @@ def _shorten(label: str, length: int = 26) -> str:
 
 @_in_style
 def plot_profile(
-    x: typing.Sequence[float],
-    reference: typing.Sequence[float],
-    energies: typing.Mapping[str, typing.Sequence[float]],
+    x: collections.abc.Sequence[float],
+    reference: collections.abc.Sequence[float],
+    energies: collections.abc.Mapping[str, collections.abc.Sequence[float]],
     x_label: str,
-    colours: typing.Mapping[str, str],
+    colours: collections.abc.Mapping[str, str],
 ) -> Figure:
     """Relative energies along an entry, quantum and force fields; lines where ``x`` is a path, else points."""
     n_columns = 1 + len(energies) if len(energies) < 3 and max(map(len, energies)) < 15 else 2 - (len(energies) > 4)

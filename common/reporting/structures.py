@@ -1,6 +1,6 @@
 """Structure drawings of molecules."""
 
-import typing
+import collections.abc
 
 from rdkit import Chem
 from rdkit.Chem import rdDepictor
@@ -18,7 +18,7 @@ _HIGHLIGHT = (0.98, 0.80, 0.40)
 _ORIGIN = "atom_of_data"
 
 
-def draw_molecule(mapped_smiles: str, highlighted: typing.Collection[int] = ()) -> str:
+def draw_molecule(mapped_smiles: str, highlighted: collections.abc.Collection[int] = ()) -> str:
     """An SVG drawing, hydrogens shown with the atoms that they belong to.
 
     Args:

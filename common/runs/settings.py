@@ -1,5 +1,6 @@
 """The settings of a run in words: for names that say when and what differs, for reports, for TensorBoard."""
 
+import collections.abc
 import json
 import os
 import pathlib
@@ -12,13 +13,13 @@ MAX_DIFFERENCES = 3
 _STAMP = re.compile(r"^\d{4}-\d\d-\d\d-\d{6}-")
 
 
-def flatten_settings(settings: typing.Mapping[str, typing.Any]) -> dict[str, bool | int | float | str]:
+def flatten_settings(settings: collections.abc.Mapping[str, typing.Any]) -> dict[str, bool | int | float | str]:
     """Nested settings as names with slashes and plain values, as the hparams tab takes them; without versions."""
     flat: dict[str, bool | int | float | str] = {}
     for name, value in settings.items():
         if name == "versions":
             continue
-        if isinstance(value, typing.Mapping) and value:
+        if isinstance(value, collections.abc.Mapping) and value:
             flat |= {f"{name}/{key}": one for key, one in flatten_settings(value).items()}
         else:
             flat[name] = value if isinstance(value, bool | int | float | str) else str(value)
@@ -36,7 +37,9 @@ def read_first_settings(output: str | os.PathLike) -> dict[str, typing.Any]:
     return {}
 
 
-def name_run(settings: typing.Mapping[str, typing.Any], first: typing.Mapping[str, typing.Any]) -> str:
+def name_run(
+    settings: collections.abc.Mapping[str, typing.Any], first: collections.abc.Mapping[str, typing.Any]
+) -> str:
     """What a run is called, e.g. "adam-learning-rate-0.1".
 
     Args:
@@ -60,7 +63,7 @@ def _shorten(value: bool | int | float | str) -> str:
     return f"{value:g}" if isinstance(value, float) else pathlib.PurePath(str(value)).name
 
 
-def label_runs(names: typing.Sequence[str]) -> list[str]:
+def label_runs(names: collections.abc.Sequence[str]) -> list[str]:
     """Names of run folders without date and time, where they are different without them."""
     labels = [_STAMP.sub("", name) for name in names]
     return labels if len(set(labels)) == len(labels) else list(names)

@@ -1,7 +1,7 @@
 """Scalars for TensorBoard."""
 
+import collections.abc
 import pathlib
-import typing
 
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
@@ -14,7 +14,7 @@ class Log:
         """Opens a new events file; those of an interrupted run count up to ``start_epoch``."""
         self.writer = SummaryWriter(str(folder), purge_step=start_epoch + 1 if start_epoch else None)
 
-    def add_losses(self, epoch: int, losses: typing.Mapping[str, typing.Mapping[str, float]]) -> None:
+    def add_losses(self, epoch: int, losses: collections.abc.Mapping[str, collections.abc.Mapping[str, float]]) -> None:
         """Writes what ``compute_losses`` gives, as ``<name>/<split>``: the curves of the splits share a plot."""
         values = [
             Summary.Value(tag=f"{name}/{split}", simple_value=value)

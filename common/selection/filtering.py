@@ -1,6 +1,6 @@
 """Which entries have parameters, and which of their conformers are kept."""
 
-import collections
+import collections.abc
 import dataclasses
 import os
 import pathlib
@@ -151,7 +151,7 @@ def select_conformers(entry: Entry, threshold: float) -> list[int]:
 
 
 def write_filtered_shard(
-    folder: str | os.PathLike, threshold: float | None, rows: typing.Sequence[int], path: pathlib.Path
+    folder: str | os.PathLike, threshold: float | None, rows: collections.abc.Sequence[int], path: pathlib.Path
 ) -> dict[str, int]:
     """Writes some rows of a data set to a shard, thinned where a threshold is given.
 

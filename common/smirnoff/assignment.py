@@ -5,6 +5,7 @@ counts (https://openforcefield.github.io/standards/standards/smirnoff/). Constra
 fix keep their terms here, because a fit to forces needs them.
 """
 
+import collections.abc
 import dataclasses
 import itertools
 import typing
@@ -164,7 +165,7 @@ class Assigner:
         return rows if len(rows) and (rows >= 0).all() else None
 
 
-def _compile_section(parameters: typing.Iterable[Parameter]) -> tuple[_Candidate, ...]:
+def _compile_section(parameters: collections.abc.Iterable[Parameter]) -> tuple[_Candidate, ...]:
     candidates, n_rows = [], 0
     for parameter in parameters:
         n_terms = len(parameter.values)
@@ -175,9 +176,9 @@ def _compile_section(parameters: typing.Iterable[Parameter]) -> tuple[_Candidate
 
 def _find_last_matches(
     mol: Chem.Mol,
-    candidates: typing.Sequence[_Candidate],
-    terms: typing.Sequence[Atoms],
-    canonicalize: typing.Callable[[Atoms], Atoms],
+    candidates: collections.abc.Sequence[_Candidate],
+    terms: collections.abc.Sequence[Atoms],
+    canonicalize: collections.abc.Callable[[Atoms], Atoms],
 ) -> dict[Atoms, _Candidate]:
     """The last candidate that matches each term. Searches from the end and stops once every term has one."""
     missing = set(terms)
@@ -192,7 +193,7 @@ def _find_last_matches(
 
 
 def _check_complete(
-    mol: Chem.Mol, section: str, terms: typing.Sequence[Atoms], matches: dict[Atoms, _Candidate]
+    mol: Chem.Mol, section: str, terms: collections.abc.Sequence[Atoms], matches: dict[Atoms, _Candidate]
 ) -> None:
     missing = [term for term in terms if term not in matches]
     if missing:

@@ -4,6 +4,7 @@ The text is edited, not made anew: comments, order, ids, cosmetic attributes and
 written in the units used inside, with all digits, so that reading them again gives the same bits.
 """
 
+import collections.abc
 import datetime
 import hashlib
 import math
@@ -43,7 +44,7 @@ class _Change(typing.NamedTuple):
 
 
 def write_offxml(
-    text: str, force_field: TensorForceField, path: str | os.PathLike, provenance: typing.Sequence[str] = ()
+    text: str, force_field: TensorForceField, path: str | os.PathLike, provenance: collections.abc.Sequence[str] = ()
 ) -> None:
     """Writes a force field file with fitted values; nothing stands at ``path`` until it is whole.
 
@@ -61,7 +62,7 @@ def write_offxml(
         beside.write_bytes(contents.encode("utf-8"))
 
 
-def format_offxml(text: str, force_field: TensorForceField, provenance: typing.Sequence[str] = ()) -> str:
+def format_offxml(text: str, force_field: TensorForceField, provenance: collections.abc.Sequence[str] = ()) -> str:
     """What :func:`write_offxml` writes. Takes the same arguments, but for the path, and raises the same errors."""
     source = parse_force_field(text, "the force field file")
     originals = {potential.type: potential for potential in build_potentials(source)}
@@ -87,7 +88,7 @@ def format_offxml(text: str, force_field: TensorForceField, provenance: typing.S
 
 def _find_changes(
     potential: TensorPotential, original: TensorPotential, section: str, index: dict[str, int]
-) -> typing.Iterator[_Change]:
+) -> collections.abc.Iterator[_Change]:
     """The values that differ in any bit. Charges that a model computed are not in the file and are passed over."""
     rows = {key: row for row, key in enumerate(original.parameter_keys)}
     if potential.parameter_cols != original.parameter_cols:
@@ -144,7 +145,7 @@ def _make_edit(data: bytes, position: int, change: _Change) -> tuple[int, int, b
     return match.start(1), match.end(2), f'{change.attribute}="{change.text}"'.encode()
 
 
-def _format_comment(text: str, changes: list[_Change], provenance: typing.Sequence[str]) -> str:
+def _format_comment(text: str, changes: list[_Change], provenance: collections.abc.Sequence[str]) -> str:
     counts: dict[str, int] = {}
     for change in changes:
         name = f"{change.section} {change.attribute.rstrip('0123456789')}"

@@ -1,6 +1,6 @@
 """Applies a force field to many molecules, in processes, and collects the result in one record."""
 
-import collections
+import collections.abc
 import dataclasses
 import datetime
 import platform
@@ -55,7 +55,7 @@ class MoleculeArrays(typing.NamedTuple):
 class Parameterizer:
     """Applies one force field, with the built-in engine, to chunks of molecules."""
 
-    def __init__(self, force_field: ForceFieldFile, load_model: typing.Callable[[str], typing.Any]):
+    def __init__(self, force_field: ForceFieldFile, load_model: collections.abc.Callable[[str], typing.Any]):
         self.force_field = force_field
         self.assigner = Assigner(force_field)
         self.charge_method = choose_charge_method(force_field)
@@ -66,7 +66,7 @@ class Parameterizer:
             self.model = load_model(self.charge_method.model)
             _check_model(self.model, self.charge_method, force_field.name)
 
-    def parameterize(self, smiles: typing.Sequence[str]) -> list[MoleculeArrays | str]:
+    def parameterize(self, smiles: collections.abc.Sequence[str]) -> list[MoleculeArrays | str]:
         """The molecules of some mapped SMILES, in their order; for each that fails, the reason."""
         results: list[MoleculeArrays | str] = [""] * len(smiles)
         mols: dict[int, Chem.Mol] = {}
@@ -105,7 +105,7 @@ class Parameterizer:
                     charges[i] = error
         return charges
 
-    def _compute_base_charges(self, mols: list[Chem.Mol]) -> typing.Sequence[numpy.ndarray | ValueError]:
+    def _compute_base_charges(self, mols: list[Chem.Mol]) -> collections.abc.Sequence[numpy.ndarray | ValueError]:
         if self.charge_method is None:
             return [ValueError("no library charges cover it, and the force field names no charge model") for _ in mols]
         if self.charge_method.method == "zeros":
@@ -148,7 +148,7 @@ _parameterizer: Parameterizer | None = None
 """What this worker process works with; set once by :func:`_start_worker`."""
 
 
-def _start_worker(force_field: ForceFieldFile, load_model: typing.Callable[[str], typing.Any]) -> None:
+def _start_worker(force_field: ForceFieldFile, load_model: collections.abc.Callable[[str], typing.Any]) -> None:
     global _parameterizer
     _parameterizer = Parameterizer(force_field, load_model)
 
@@ -159,9 +159,9 @@ def _parameterize_chunk(smiles: list[str]) -> list[MoleculeArrays | str]:
 
 def parameterize(
     force_field: ForceFieldFile,
-    smiles: typing.Sequence[str],
+    smiles: collections.abc.Sequence[str],
     n_workers: int,
-    load_model: typing.Callable[[str], typing.Any] = load_charge_model,
+    load_model: collections.abc.Callable[[str], typing.Any] = load_charge_model,
 ) -> ParameterizedMolecules:
     """The built-in engine: applies a force field to molecules.
 
@@ -183,10 +183,10 @@ def parameterize(
 
 def collect(
     force_field: ForceFieldFile,
-    smiles: typing.Sequence[str],
+    smiles: collections.abc.Sequence[str],
     n_workers: int,
-    function: typing.Callable[[list[str]], list[MoleculeArrays | str]],
-    initializer: typing.Callable[..., None],
+    function: collections.abc.Callable[[list[str]], list[MoleculeArrays | str]],
+    initializer: collections.abc.Callable[..., None],
     initargs: tuple,
 ) -> "Collector":
     """Lets processes parameterise chunks of molecules, and collects the result in the order of the SMILES.

@@ -1,8 +1,8 @@
 """The numbers of a SMIRNOFF section: what each attribute means, its unit and its default."""
 
+import collections.abc
 import math
 import re
-import typing
 
 from common.forcefields.terms import PARAMETER_UNITS
 from common.smirnoff.quantities import parse_quantity
@@ -70,7 +70,9 @@ class Reader:
         except ValueError as error:
             raise ValueError(f"attribute {name}={text!r}: {error}") from error
 
-    def count_indexed(self, required: typing.Sequence[str], optional: typing.Sequence[str] = ()) -> int:
+    def count_indexed(
+        self, required: collections.abc.Sequence[str], optional: collections.abc.Sequence[str] = ()
+    ) -> int:
         """How many terms ``required[0] + "1"``, ``"2"``, ... has.
 
         Raises:

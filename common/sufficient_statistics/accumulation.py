@@ -4,6 +4,7 @@ The fingerprint covers the contents of the data, the parameters and the settings
 hyperparameters needs no second pass; an interrupted pass goes on from its finished shards.
 """
 
+import collections.abc
 import dataclasses
 import os
 import pathlib
@@ -136,7 +137,7 @@ def _compute_shard(plan: Plan, rows: list[Row], molecules: ParameterizedMolecule
     touched = numpy.unique(numpy.concatenate(interactions.columns))
     n_conformers = 0
 
-    def iterate_entries() -> typing.Iterator[WeightedEntry]:
+    def iterate_entries() -> collections.abc.Iterator[WeightedEntry]:
         nonlocal n_conformers
         dataset = open_dataset(plan.data / rows[0].source)
         for row, entry in zip(rows, read_entries(dataset, [row.row for row in rows]), strict=True):

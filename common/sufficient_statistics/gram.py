@@ -13,6 +13,7 @@ The work is done in chunks of conformers of many molecules. All geometry and fea
 operations; the products are one BLAS call an entry.
 """
 
+import collections.abc
 import dataclasses
 import typing
 
@@ -82,12 +83,12 @@ class _Part:
 
 
 def compute_entry_grams(
-    entries: typing.Iterable[WeightedEntry],
+    entries: collections.abc.Iterable[WeightedEntry],
     interactions: Interactions,
     phi: torch.Tensor,
     device: str | torch.device = "cpu",
     chunk_bytes: int = CHUNK_BYTES,
-) -> typing.Iterator[EntryGrams]:
+) -> collections.abc.Iterator[EntryGrams]:
     """Yields the Gram matrices of entries, in their order. Memory is bounded by ``chunk_bytes``.
 
     Args:
@@ -116,8 +117,8 @@ def compute_entry_grams(
 
 
 def _make_chunks(
-    entries: typing.Iterable[WeightedEntry], interactions: Interactions, chunk_bytes: int
-) -> typing.Iterator[list[_Part]]:
+    entries: collections.abc.Iterable[WeightedEntry], interactions: Interactions, chunk_bytes: int
+) -> collections.abc.Iterator[list[_Part]]:
     parts: list[_Part] = []
     room = chunk_bytes
     for source in entries:
@@ -184,7 +185,7 @@ class _Chunk:
             energy[-1] = torch.tensor(entry.energy[part.start : part.stop], device=self.device)
             gradient[-1] = -torch.tensor(entry.forces[part.start : part.stop].reshape(-1), device=self.device)
 
-    def iterate_matrices(self) -> typing.Iterator[tuple[_Part, torch.Tensor, torch.Tensor]]:
+    def iterate_matrices(self) -> collections.abc.Iterator[tuple[_Part, torch.Tensor, torch.Tensor]]:
         """Each part with its energy and gradient matrix, views of the buffers."""
         for i, part in enumerate(self.parts):
             energy = self.energy[self.energy_starts[i] : self.energy_starts[i + 1]]
@@ -224,7 +225,7 @@ class _Chunk:
         first_atoms = _select(self.frame_atoms, frames)
         return rows, frames, particle_idxs, [_select(self.x, atoms + first_atoms) for atoms in particle_idxs]
 
-    def _add_harmonic(self, table: InteractionTable, compute_with_gradients: typing.Callable) -> None:
+    def _add_harmonic(self, table: InteractionTable, compute_with_gradients: collections.abc.Callable) -> None:
         rows, frames, particle_idxs, points = self._gather(table)
         q, dq_dx = compute_with_gradients(*points)
         shift = q - _select(table.columns["minimum"], rows)

@@ -5,8 +5,8 @@ the reference minimum, periodicity and phase, the strength of each non-bonded pa
 (common/sufficient_statistics/linearization.py) that it feeds, counted among the columns that this molecule uses.
 """
 
+import collections.abc
 import dataclasses
-import typing
 
 import numpy
 import torch
@@ -73,7 +73,9 @@ class Interactions:
 
 
 def build_interactions(
-    topologies: typing.Sequence[TensorTopology], linearization: Linearization, device: str | torch.device = "cpu"
+    topologies: collections.abc.Sequence[TensorTopology],
+    linearization: Linearization,
+    device: str | torch.device = "cpu",
 ) -> Interactions:
     """Lays out the interactions of molecules for the force field that ``linearization`` refers to."""
     builder = _Builder(linearization)
@@ -211,7 +213,7 @@ class _Builder:
         return mixed[0].numpy(), mixed[1].numpy(), column
 
 
-def find_vdw_pairs(topologies: typing.Iterable[TensorTopology], force_field: TensorForceField) -> torch.Tensor:
+def find_vdw_pairs(topologies: collections.abc.Iterable[TensorTopology], force_field: TensorForceField) -> torch.Tensor:
     """The pairs of vdW types that interact in any of the molecules, ``shape=(n_pairs, 2)``, ascending."""
     potential = force_field.potentials_by_type["vdW"]
     found: set[tuple[int, int]] = set()

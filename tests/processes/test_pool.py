@@ -1,5 +1,6 @@
 """Processes: order, progress, errors, dead workers, Ctrl-C."""
 
+import collections.abc
 import os
 import pathlib
 import signal
@@ -7,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import typing
 
 import pytest
 
@@ -106,7 +106,7 @@ def start_stage(tmp_path: pathlib.Path) -> tuple[subprocess.Popen, list[int]]:
     return process, [int(path.name) for path in pids.iterdir()]
 
 
-def wait_until(condition: typing.Callable[[], bool], seconds: float = 60.0) -> None:
+def wait_until(condition: collections.abc.Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

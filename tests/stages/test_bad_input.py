@@ -5,6 +5,7 @@ force fields in test_offxml.py, to .pt files in test_tensors.py; what is here co
 """
 
 import ast
+import collections.abc
 import dataclasses
 import json
 import math
@@ -13,7 +14,6 @@ import pathlib
 import re
 import shutil
 import subprocess
-import typing
 
 import numpy
 import pyarrow
@@ -197,7 +197,7 @@ def mount(*arguments: str, path: pathlib.Path) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path) -> typing.Iterator[pathlib.Path]:
+def small_disk(tmp_path) -> collections.abc.Iterator[pathlib.Path]:
     path = tmp_path / "small"
     mount("-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", path=path)
     yield path
@@ -205,7 +205,7 @@ def small_disk(tmp_path) -> typing.Iterator[pathlib.Path]:
 
 
 @pytest.fixture
-def read_only(tmp_path) -> typing.Iterator[pathlib.Path]:
+def read_only(tmp_path) -> collections.abc.Iterator[pathlib.Path]:
     """A folder that nobody may write to: by its permissions, or, as these do not bind root, by its file system."""
     path = tmp_path / "read-only"
     path.mkdir(mode=0o555)
@@ -305,7 +305,7 @@ def test_a_checkpoint_with_a_class_is_refused(tmp_path):
         load_checkpoint(tmp_path, "settings")
 
 
-def iterate_calls() -> typing.Iterator[tuple[pathlib.Path, str, dict[str, str]]]:
+def iterate_calls() -> collections.abc.Iterator[tuple[pathlib.Path, str, dict[str, str]]]:
     """Every call in the code: its file, the function's name as written, its keyword arguments as written."""
     for path in [*ROOT.glob("*.py"), *ROOT.glob("common/*.py"), *ROOT.glob("example/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -5,6 +5,7 @@ leaves must be what an undisturbed run leaves. Moments are drawn with a seed, as
 undisturbed run took on this machine.
 """
 
+import collections.abc
 import contextlib
 import hashlib
 import json
@@ -66,7 +67,7 @@ def kill(process: subprocess.Popen) -> None:
     process.communicate()
 
 
-def kill_repeatedly(name: str, folder: pathlib.Path, seconds: float) -> typing.Iterator[None]:
+def kill_repeatedly(name: str, folder: pathlib.Path, seconds: float) -> collections.abc.Iterator[None]:
     """Starts a stage, which takes so long, and kills it, again and again; what is left may be looked at in between."""
     moments = random.Random(name)
     for _ in range(N_KILLS):
@@ -99,7 +100,7 @@ def finished(tmp_path_factory) -> Finished:
 
 
 @pytest.fixture
-def prepare(finished, tmp_path) -> typing.Callable[[str], pathlib.Path]:
+def prepare(finished, tmp_path) -> collections.abc.Callable[[str], pathlib.Path]:
     """Makes a folder with everything that a stage reads."""
 
     def copy_inputs(name: str) -> pathlib.Path:
@@ -257,7 +258,7 @@ def test_the_analysis_killed_again_and_again(finished, prepare):
     assert read_folder(folder / "analysis" / "earlier") == {"report.html": b"earlier"}
 
 
-def wait_for(find: typing.Callable[[], typing.Any], process: subprocess.Popen) -> typing.Any:
+def wait_for(find: collections.abc.Callable[[], typing.Any], process: subprocess.Popen) -> typing.Any:
     """What ``find`` gives once that is not None, while the stage runs."""
     while (found := find()) is None:
         assert process.poll() is None, process.communicate()
