@@ -26,8 +26,10 @@ from common.data.shards import check_output, make_shards, publish_datasets
 from common.espaloma.archive import SOURCES, find_entries
 from common.espaloma.conversion import Account, convert_slice, format_account, make_provenance, settle_account
 from common.espaloma.entry import FORMAT
-from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
+from common.processes.memory import format_peak_memory
 from common.processes.slices import cut_into_slices
+from common.processes.stage import run_stage
+from common.processes.threads import count_available_cpus
 from common.reporting.console import suggest_command
 
 MAX_FORCE = None  # [kcal/mol/A] conformers with a larger force on any atom are dropped; None keeps them all

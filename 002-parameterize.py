@@ -20,7 +20,9 @@ import time
 from common.files.atomic import replace_atomically
 from common.forcefields.parameter_file import save_parameters
 from common.interop.openff_stack import parameterize_with_openff
-from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
+from common.processes.memory import format_peak_memory
+from common.processes.stage import run_stage
+from common.processes.threads import count_available_cpus
 from common.reporting.console import suggest_command
 from common.smirnoff.find import find_force_field
 from common.smirnoff.offxml import read_force_field

@@ -23,7 +23,9 @@ import time
 
 from common.data.dataset import list_sources, read_fingerprint
 from common.data.shards import Shards, check_output, make_shards, publish_datasets, sum_counts
-from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
+from common.processes.memory import format_peak_memory
+from common.processes.stage import run_stage
+from common.processes.threads import count_available_cpus
 from common.reporting.console import format_left_out, suggest_command
 from common.selection.filtering import (
     VERSION,

@@ -40,7 +40,8 @@ from common.fitting.uncertainty import compute_uncertainty
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Column, Trainable, build_trainable
-from common.processes.pool import format_peak_memory, run_stage
+from common.processes.memory import format_peak_memory
+from common.processes.stage import run_stage
 from common.runs.checkpoints import Checkpoint, load_checkpoint
 from common.runs.folder import create_run_folder
 from common.runs.settings import name_run, read_first_settings

@@ -23,7 +23,9 @@ from common.analysis.folder import REPORT, create_analysis_folder, write_analysi
 from common.analysis.metrics import sum_over_entries
 from common.analysis.results import collect_results
 from common.analysis.study import Study, add_force_fields, read_run, study_parameters, study_runs
-from common.processes.pool import count_available_cpus, format_peak_memory, run_stage
+from common.processes.memory import format_peak_memory
+from common.processes.stage import run_stage
+from common.processes.threads import count_available_cpus
 from common.runs.curves import read_curves
 
 RUNS = pathlib.Path("outputs/runs")

@@ -41,7 +41,9 @@ from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules
 from common.forcefields.trainable import Column, build_trainable
-from common.processes.pool import measure_peak_memory, run_stage, use_one_thread
+from common.processes.memory import measure_peak_memory
+from common.processes.stage import run_stage
+from common.processes.threads import use_one_thread
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassSettings
 

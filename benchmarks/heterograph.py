@@ -21,7 +21,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.espaloma.entry import WANTED
 from common.heterograph.reader import read_heterograph
-from common.processes.pool import run_stage, use_one_thread
+from common.processes.stage import run_stage
+from common.processes.threads import use_one_thread
 
 N_FILES = 300  # at most, spread over the archive
 N_REPEATS = 5

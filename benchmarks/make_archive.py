@@ -35,7 +35,10 @@ from common.espaloma.archive import DUPLICATES
 from common.espaloma.writer import write_entry
 from common.heterograph.reader import Heterograph, read_heterograph
 from common.heterograph.writer import write_heterograph
-from common.processes.pool import count_available_cpus, format_peak_memory, run_in_processes, run_stage
+from common.processes.memory import format_peak_memory
+from common.processes.pool import run_in_processes
+from common.processes.stage import run_stage
+from common.processes.threads import count_available_cpus
 from common.units import BOHR_TO_ANGSTROM, HARTREE_TO_KCAL_PER_MOL
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -19,7 +19,8 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from benchmarks.make_archive import make_archive
-from common.processes.pool import count_available_cpus, run_stage
+from common.processes.stage import run_stage
+from common.processes.threads import count_available_cpus
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

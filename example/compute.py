@@ -42,7 +42,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from common.espaloma.writer import write_entry
-from common.processes.pool import THREAD_VARIABLES
+from common.processes.threads import THREAD_VARIABLES, count_available_cpus
 from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM
 
 EXAMPLE = pathlib.Path(__file__).resolve().parent
@@ -483,7 +483,7 @@ def main() -> None:
     parser.add_argument("--molecules", type=pathlib.Path, default=EXAMPLE / "molecules.csv")
     parser.add_argument("--work", type=pathlib.Path, default=EXAMPLE.parent / "outputs" / "example-qm")
     parser.add_argument("--output", type=pathlib.Path, default=EXAMPLE / "8150601")
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processes", type=int, default=count_available_cpus())
     parser.add_argument("--check", action="store_true", help="check forces by finite differences and stop")
     arguments = parser.parse_args()
     if arguments.check:

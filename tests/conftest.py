@@ -19,7 +19,7 @@ from common.forcefields.tensors import (
 )
 from common.forcefields.terms import ENERGY_FUNCTIONS, PARAMETER_UNITS, VALENCE_TYPES
 from common.molecules.mapped_smiles import from_mapped_smiles
-from common.processes.pool import use_one_thread
+from common.processes.threads import use_one_thread
 from common.smirnoff.assignment import find_exclusions
 
 PARITY = pathlib.Path(__file__).parent / "data" / "parity"

@@ -22,7 +22,7 @@ from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.processes.pool import run_in_processes
+from common.processes.pool import Prepared, run_in_processes
 from common.processes.slices import cut_into_slices
 from common.sufficient_statistics.settings import PassSettings
 
@@ -214,11 +214,9 @@ def evaluate(
     """
     slices = cut_into_slices(rows, [row.n_confs for row in rows], MAX_CONFORMERS_PER_SLICE)
     n_workers = max(1, min(n_workers, len(slices)))
-    initargs = (pathlib.Path(data), tuple(candidates), settings, _choose_fractions(rows))
+    prepared = Prepared(_make_evaluator, (pathlib.Path(data), tuple(candidates), settings, _choose_fractions(rows)))
     sizes = [sum(row.n_confs for row in mine) for mine in slices]
-    parts = run_in_processes(
-        _evaluate_slice, slices, n_workers, sizes, "evaluate", "conformer", _start_worker, initargs
-    )
+    parts = run_in_processes(prepared, slices, n_workers, sizes, "evaluate", "conformer")
     return _concatenate(list(parts))
 
 
@@ -229,8 +227,7 @@ def evaluate_here(
     settings: PassSettings,
 ) -> Evaluation:
     """As :func:`evaluate`, of candidates that are loaded, in this process; for few entries."""
-    worker = _Worker(pathlib.Path(data), dict(molecules), settings, _choose_fractions(rows))
-    return _evaluate_rows(rows, worker)
+    return _Evaluator(pathlib.Path(data), dict(molecules), settings, _choose_fractions(rows))(rows)
 
 
 def _choose_fractions(rows: collections.abc.Sequence[Row]) -> dict[str, float]:
@@ -262,68 +259,56 @@ def _concatenate(parts: list[Evaluation]) -> Evaluation:
 # --- in the workers --------------------------------------------------------------------------------------------------
 
 
+def _make_evaluator(
+    data: pathlib.Path, candidates: tuple[Candidate, ...], settings: PassSettings, fractions: dict[str, float]
+) -> "_Evaluator":
+    return _Evaluator(data, load_candidates(candidates), settings, fractions)
+
+
 @dataclasses.dataclass(frozen=True)
-class _Worker:
-    """What a worker process works with."""
+class _Evaluator:
+    """Evaluates entries under all candidates, those of one source after another."""
 
     data: pathlib.Path
     molecules: dict[str, ParameterizedMolecules]
     settings: PassSettings
     fractions: dict[str, float]
 
+    def __call__(self, rows: collections.abc.Sequence[Row]) -> Evaluation:
+        results = []
+        for source in dict.fromkeys(row.source for row in rows):
+            mine = [row for row in rows if row.source == source]
+            dataset = open_dataset(self.data / source)
+            for row, entry in zip(mine, read_entries(dataset, [row.row for row in mine]), strict=True):
+                results.append(self.evaluate_entry(row, entry))
+        return _concatenate(results)
 
-_worker: _Worker | None = None
-"""Set once in each worker by :func:`_start_worker`."""
-
-
-def _start_worker(
-    data: pathlib.Path, candidates: tuple[Candidate, ...], settings: PassSettings, fractions: dict[str, float]
-) -> None:
-    global _worker
-    _worker = _Worker(data, load_candidates(candidates), settings, fractions)
-
-
-def _evaluate_slice(rows: list[Row]) -> Evaluation:
-    return _evaluate_rows(rows, _worker)
-
-
-def _evaluate_rows(rows: collections.abc.Sequence[Row], worker: _Worker) -> Evaluation:
-    """The evaluation of some entries, those of one source after another."""
-    results = []
-    for source in dict.fromkeys(row.source for row in rows):
-        mine = [row for row in rows if row.source == source]
-        dataset = open_dataset(worker.data / source)
-        for row, entry in zip(mine, read_entries(dataset, [row.row for row in mine]), strict=True):
-            results.append(_evaluate_entry(row, entry, worker))
-    return _concatenate(results)
-
-
-def _evaluate_entry(row: Row, entry: Entry, worker: _Worker) -> Evaluation:
-    entry, weights = weigh_conformers(entry, worker.settings.energy_ceiling, worker.settings.boltzmann_temperature)
-    energies, forces = [], []
-    for name, one in worker.molecules.items():
-        try:
-            energy, force = compute_in_blocks(one.topologies[row.smiles], one.force_field, entry.coords)
-        except ValueError as error:
-            raise ValueError(
-                f"{worker.data / row.source}, row {row.row}, {row.smiles}, with {name}: {error}; data and parameters "
-                "do not belong together: run 002-parameterize.py and what follows again"
-            ) from error
-        energies.append(energy)
-        forces.append(force)
-    residuals = (numpy.stack(forces) - entry.forces).reshape(len(forces), entry.n_confs, -1)
-    return Evaluation(
-        names=tuple(worker.molecules),
-        rows=(row._replace(n_confs=entry.n_confs, n_components=entry.forces.size),),
-        keys=(compute_connectivity_key(row.smiles),),
-        n_atoms=numpy.array([entry.n_atoms]),
-        weights=weights,
-        reference=entry.energy,
-        energies=numpy.stack(energies),
-        force_squares=(residuals**2).sum(axis=-1),
-        force_magnitudes=numpy.abs(residuals).sum(axis=-1),
-        force_samples={row.split: _sample_forces(row, entry, forces, worker.fractions[row.split])},
-    )
+    def evaluate_entry(self, row: Row, entry: Entry) -> Evaluation:
+        entry, weights = weigh_conformers(entry, self.settings.energy_ceiling, self.settings.boltzmann_temperature)
+        energies, forces = [], []
+        for name, one in self.molecules.items():
+            try:
+                energy, force = compute_in_blocks(one.topologies[row.smiles], one.force_field, entry.coords)
+            except ValueError as error:
+                raise ValueError(
+                    f"{self.data / row.source}, row {row.row}, {row.smiles}, with {name}: {error}; data and parameters "
+                    "do not belong together: run 002-parameterize.py and what follows again"
+                ) from error
+            energies.append(energy)
+            forces.append(force)
+        residuals = (numpy.stack(forces) - entry.forces).reshape(len(forces), entry.n_confs, -1)
+        return Evaluation(
+            names=tuple(self.molecules),
+            rows=(row._replace(n_confs=entry.n_confs, n_components=entry.forces.size),),
+            keys=(compute_connectivity_key(row.smiles),),
+            n_atoms=numpy.array([entry.n_atoms]),
+            weights=weights,
+            reference=entry.energy,
+            energies=numpy.stack(energies),
+            force_squares=(residuals**2).sum(axis=-1),
+            force_magnitudes=numpy.abs(residuals).sum(axis=-1),
+            force_samples={row.split: _sample_forces(row, entry, forces, self.fractions[row.split])},
+        )
 
 
 def compute_in_blocks(

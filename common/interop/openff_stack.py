@@ -27,10 +27,11 @@ from common.forcefields.tensors import (
 )
 from common.forcefields.terms import ENERGY_FUNCTIONS, NONBONDED_TYPES, PARAMETER_UNITS, VALENCE_TYPES
 from common.nagl.weights import find_weights, load_weights
+from common.processes.pool import Prepared
 from common.smirnoff.assignment import MAX_EXCLUDED_BONDS, Assignment, build_potentials
 from common.smirnoff.charges import AM1_BCC_METHODS, choose_charge_method, describe_charges
 from common.smirnoff.offxml import ForceFieldError, ForceFieldFile
-from common.smirnoff.parameterize import MoleculeArrays, collect
+from common.smirnoff.parameterize import MoleculeArrays, Parameterize, collect
 
 PACKAGES = ("openff.toolkit", "openff.interchange", "openff.nagl", "smee")
 
@@ -435,17 +436,8 @@ def _quiet() -> collections.abc.Iterator[None]:
         logging.disable(before)
 
 
-_parameterizer: StackParameterizer | None = None
-"""What this worker process works with; set once by :func:`_start_worker`."""
-
-
-def _start_worker(file: ForceFieldFile) -> None:
-    global _parameterizer
-    _parameterizer = StackParameterizer(file)
-
-
-def _parameterize_chunk(smiles: list[str]) -> list[MoleculeArrays | str]:
-    return _parameterizer.parameterize(smiles)
+def _make_parameterize(file: ForceFieldFile) -> Parameterize:
+    return StackParameterizer(file).parameterize
 
 
 def parameterize_with_openff(
@@ -467,5 +459,5 @@ def parameterize_with_openff(
     """
     check_available()
     source = StackParameterizer(force_field).charge_source  # a fault shows here, not as a dead worker
-    collector = collect(force_field, smiles, n_workers, _parameterize_chunk, _start_worker, (force_field,))
+    collector = collect(force_field, smiles, n_workers, Prepared(_make_parameterize, (force_field,)))
     return collector.finish("openff", *source, list_versions())

@@ -21,7 +21,7 @@ from common.forcefields.energy import mix_lorentz_berthelot
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorPotential, TensorTopology
 from common.molecules.mapped_smiles import from_mapped_smiles
-from common.processes.pool import run_stage
+from common.processes.stage import run_stage
 from common.smirnoff.offxml import ForceFieldFile, parse_force_field
 from common.smirnoff.quantities import parse_quantity
 from common.smirnoff.smirks import compile_smirks

@@ -12,7 +12,9 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from common.processes.pool import describe_error, end_with_parent, give_one_thread, hold_ctrl_c
+from common.processes.interrupts import end_with_parent, hold_ctrl_c
+from common.processes.stage import describe_error
+from common.processes.threads import give_one_thread
 
 TIMEOUT = datetime.timedelta(hours=12)
 """How long a rank waits for the others: they may have more to do, or a slower disk."""

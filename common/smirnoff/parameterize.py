@@ -23,7 +23,7 @@ from common.forcefields.tensors import (
 )
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.nagl.model import load_charge_model
-from common.processes.pool import run_in_processes
+from common.processes.pool import Prepared, run_in_processes
 from common.smirnoff.assignment import Assigner, Assignment, build_potentials, list_bonds
 from common.smirnoff.charges import (
     ChargeMethod,
@@ -50,6 +50,10 @@ class MoleculeArrays(typing.NamedTuple):
     bond_orders: numpy.ndarray
     assignment: Assignment
     charges: numpy.ndarray | None
+
+
+Parameterize = collections.abc.Callable[[collections.abc.Sequence[str]], list[MoleculeArrays | str]]
+"""Gives the molecules of some mapped SMILES, in their order; for each that fails, the reason."""
 
 
 class Parameterizer:
@@ -144,19 +148,6 @@ def _collect_arrays(mol: Chem.Mol, assignment: Assignment, charges: numpy.ndarra
     )
 
 
-_parameterizer: Parameterizer | None = None
-"""What this worker process works with; set once by :func:`_start_worker`."""
-
-
-def _start_worker(force_field: ForceFieldFile, load_model: collections.abc.Callable[[str], typing.Any]) -> None:
-    global _parameterizer
-    _parameterizer = Parameterizer(force_field, load_model)
-
-
-def _parameterize_chunk(smiles: list[str]) -> list[MoleculeArrays | str]:
-    return _parameterizer.parameterize(smiles)
-
-
 def parameterize(
     force_field: ForceFieldFile,
     smiles: collections.abc.Sequence[str],
@@ -177,37 +168,32 @@ def parameterize(
         FileNotFoundError: there is no such charge model.
     """
     model = Parameterizer(force_field, load_model).model  # a fault shows here, with its own words, not as a dead worker
-    collector = collect(force_field, smiles, n_workers, _parameterize_chunk, _start_worker, (force_field, load_model))
+    prepared = Prepared(_make_parameterize, (force_field, load_model))
+    collector = collect(force_field, smiles, n_workers, prepared)
     return collector.finish("builtin", describe_charges(force_field), model.sha256 if model else "", {})
 
 
+def _make_parameterize(
+    force_field: ForceFieldFile, load_model: collections.abc.Callable[[str], typing.Any]
+) -> Parameterize:
+    return Parameterizer(force_field, load_model).parameterize
+
+
 def collect(
-    force_field: ForceFieldFile,
-    smiles: collections.abc.Sequence[str],
-    n_workers: int,
-    function: collections.abc.Callable[[list[str]], list[MoleculeArrays | str]],
-    initializer: collections.abc.Callable[..., None],
-    initargs: tuple,
+    force_field: ForceFieldFile, smiles: collections.abc.Sequence[str], n_workers: int, prepared: Prepared
 ) -> "Collector":
     """Lets processes parameterise chunks of molecules, and collects the result in the order of the SMILES.
 
     Args:
         force_field, smiles, n_workers: as :func:`parameterize`.
-        function: gives the molecules of some mapped SMILES, in their order; for each that fails, the reason.
-        initializer, initargs: called once in each worker.
+        prepared: makes the function, in each worker, that gives the molecules of some mapped SMILES in their order,
+            and the reason for each that fails.
     """
     chunks = [list(smiles[i : i + CHUNK_SIZE]) for i in range(0, len(smiles), CHUNK_SIZE)]
     collector = Collector(force_field)
-    results = run_in_processes(
-        function,
-        chunks,
-        max(1, min(n_workers, len(chunks))),
-        [len(chunk) for chunk in chunks],
-        "parameterize",
-        "molecule",
-        initializer,
-        initargs,
-    )
+    n_workers = max(1, min(n_workers, len(chunks)))
+    sizes = [len(chunk) for chunk in chunks]
+    results = run_in_processes(prepared, chunks, n_workers, sizes, "parameterize", "molecule")
     for chunk, result in zip(chunks, results, strict=True):
         for text, molecule in zip(chunk, result, strict=True):
             collector.add(text, molecule)

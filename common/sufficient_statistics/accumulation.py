@@ -24,9 +24,10 @@ from common.files.tensor_file import read_tensors, read_tensors_if_whole, write_
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.processes.pool import count_available_cpus, measure_peak_memory
+from common.processes.memory import measure_peak_memory
 from common.processes.progress import make_bar
 from common.processes.ranks import Ranks, is_under_torchrun, join_torchrun, run_ranks
+from common.processes.threads import count_available_cpus
 from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
 from common.sufficient_statistics.interactions import build_interactions
 from common.sufficient_statistics.linearization import Linearization

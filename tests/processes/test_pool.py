@@ -1,4 +1,4 @@
-"""Processes: order, progress, errors, dead workers, Ctrl-C."""
+"""The pool: order, errors, dead workers, what is made once in each process."""
 
 import collections.abc
 import os
@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from common.processes.pool import format_peak_memory, hold_ctrl_c, measure_peak_memory, run_in_processes
+from common.processes.pool import Prepared, run_in_processes
 from tests.helpers import ROOT
 
 
@@ -21,19 +21,20 @@ def square(x: int) -> int:
     return x * x
 
 
+class Counter:
+    """Counts its calls; a lock, which cannot be sent, stands for what a process has to keep for itself."""
+
+    def __init__(self, start: int):
+        self.n_calls, self.lock = start, threading.Lock()
+
+    def __call__(self, _: int) -> tuple[int, int]:
+        self.n_calls += 1
+        return os.getpid(), self.n_calls
+
+
 def die(x: int) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return x
-
-
-def take_memory(n_megabytes: int) -> float:
-    bytearray(n_megabytes * 2**20)
-    return measure_peak_memory()
-
-
-def read_resident_memory() -> float:
-    """[MB], now."""
-    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def fail_to_start() -> None:
@@ -55,7 +56,36 @@ def test_an_error_arrives_as_it_was_raised(n_workers):
 @pytest.mark.parametrize("n_workers", [1, 2])
 def test_an_error_in_the_preparation_arrives_as_it_was_raised(n_workers):
     with pytest.raises(ValueError, match="the model is missing"):
-        list(run_in_processes(square, [1, 2], n_workers, [1] * 2, "squares", "item", initializer=fail_to_start))
+        list(run_in_processes(Prepared(fail_to_start), [1, 2], n_workers, [1] * 2, "squares", "item"))
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_function_is_made_once_in_each_process(n_workers):
+    prepared = Prepared(Counter, (100,))
+    counts: dict[int, list[int]] = {}
+    for pid, n_calls in run_in_processes(prepared, range(20), n_workers, [1] * 20, "counts", "item"):
+        counts.setdefault(pid, []).append(n_calls)
+    assert len(counts) <= n_workers
+    assert (os.getpid() in counts) == (n_workers == 1)
+    for own in counts.values():
+        assert sorted(own) == [100 + i for i in range(1, len(own) + 1)]
+
+
+def test_workers_have_one_thread_and_this_process_keeps_its_own(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    [found] = run_in_processes(os.getenv, ["OMP_NUM_THREADS"], 2, [1], "threads", "item")
+    assert found == "1"
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_items_are_taken_as_they_are_needed():
+    """Memory does not grow with the number of items."""
+    taken = []
+    items = (taken.append(i) or i for i in range(1000))
+    results = run_in_processes(square, items, 2, [1] * 1000, "squares", "item")
+    assert next(results) == 0
+    assert len(taken) <= 4 * 2 + 1
+    results.close()
 
 
 def test_a_dead_worker_ends_the_run():
@@ -63,23 +93,10 @@ def test_a_dead_worker_ends_the_run():
         list(run_in_processes(die, [1, 2, 3], 2, [1] * 3, "deaths", "item"))
 
 
-def test_peak_memory_is_said_in_megabytes():
-    assert int(format_peak_memory().split()[0]) > 10
-
-
-def test_peak_memory_is_each_process_own(monkeypatch):
-    """A parent that was large once hands nothing down to its workers, which are what they report of themselves."""
-    monkeypatch.setattr("common.processes.pool._workers_peak", 0.0)
-    own = measure_peak_memory() + 300.0
-    bytearray(int((own - read_resident_memory() + 50.0) * 2**20))
-    [worker] = run_in_processes(take_memory, [80], 2, [1], "memory", "item")
-    assert 80.0 < worker < 0.7 * own < measure_peak_memory()
-    assert float(format_peak_memory().split()[-2]) == pytest.approx(worker, abs=5.0)
-
-
 STAGE = """
 import os, pathlib, sys, time
-from common.processes.pool import run_in_processes, run_stage
+from common.processes.pool import run_in_processes
+from common.processes.stage import run_stage
 
 def wait(path):
     (pathlib.Path(path) / str(os.getpid())).touch()
@@ -130,70 +147,8 @@ def test_ctrl_c_stops_all_workers(tmp_path):
     assert not any(map(is_running, workers))
 
 
-IMPATIENT = """
-import atexit, signal
-from common.processes.pool import run_stage
-
-def main():
-    atexit.register(signal.raise_signal, signal.SIGINT)
-    signal.raise_signal(signal.SIGINT)
-
-run_stage(main)
-"""
-
-
-def test_a_second_ctrl_c_adds_no_noise():
-    root = ROOT
-    done = subprocess.run([sys.executable, "-c", IMPATIENT], capture_output=True, text=True, cwd=root)
-    assert done.returncode == 130
-    assert done.stderr == "\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n"
-
-
-LOST = """
-import signal, time
-from common.processes.pool import run_stage
-
-class Last:
-    def __del__(self):
-        signal.raise_signal(signal.SIGINT)
-
-def main():
-    Last()
-    time.sleep(60)
-
-run_stage(main)
-"""
-
-
-def test_ctrl_c_in_a_destructor_is_not_lost():
-    """Python drops errors there, Ctrl-C among them."""
-    root = ROOT
-    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, cwd=root, timeout=30)
-    assert done.returncode == 130
-    assert done.stderr == "\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n"
-
-
 def test_workers_end_with_a_parent_that_was_killed(tmp_path):
     process, workers = start_stage(tmp_path)
     process.kill()
     process.communicate(timeout=30)
     wait_until(lambda: not any(map(is_running, workers)), seconds=20.0)
-
-
-@pytest.mark.parametrize("by_other_thread", [False, True])
-def test_ctrl_c_is_put_off_until_workers_have_started(by_other_thread):
-    """A signal to the process can be taken by any of its threads, blocked or not in the one that starts workers."""
-    go, reached_the_end = threading.Event(), False
-    other = threading.Thread(target=lambda: (go.wait(), signal.raise_signal(signal.SIGINT)))
-    if by_other_thread:
-        other.start()
-    with pytest.raises(KeyboardInterrupt), hold_ctrl_c():
-        if by_other_thread:
-            go.set()
-            other.join()
-        else:
-            signal.raise_signal(signal.SIGINT)
-        reached_the_end = True
-    assert reached_the_end
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())

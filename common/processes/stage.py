@@ -1,0 +1,42 @@
+"""The frame of a stage: how it starts, how it ends when something is wrong."""
+
+import collections.abc
+import errno
+import signal
+import sys
+
+from common.files.atomic import FULL_DISK
+from common.processes.interrupts import kill_workers, repeat_lost_ctrl_c
+from common.processes.threads import use_one_thread
+
+
+def run_stage(main: collections.abc.Callable[[], None]) -> None:
+    """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130."""
+    repeat_lost_ctrl_c()
+    try:
+        use_one_thread()
+        try:
+            main()
+        finally:
+            kill_workers()  # wherever the error arose, no worker holds up the end
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that the impatient could stop
+        sys.stderr.write("\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n")
+        sys.exit(130)
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.stderr.write(f"\nerror: {describe_error(error)}\n")
+        sys.exit(1)
+
+
+def describe_error(error: Exception) -> str:
+    """What is wrong and what to do about it, where the system says the first alone."""
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+        return (
+            f"{error.filename or 'output'}: the disk is full; free some space, then run the same command again: what "
+            "is finished will be used"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return (
+            f"{error.filename}: {error.strerror}; see to the permissions there, or name another place (--help says how)"
+        )
+    return str(error)
