@@ -10,6 +10,9 @@ AVOGADRO = 6.02214076e23
 HARTREE_TO_KCAL_PER_MOL = 627.5094740631
 """[kcal/mol per hartree], CODATA 2018 hartree energy, thermochemical calorie (4.184 J)."""
 
+EV_TO_KCAL_PER_MOL = 23.06054783061903
+"""[kcal/mol per eV], exact by definition of the SI (2019), thermochemical calorie."""
+
 BOHR_TO_ANGSTROM = 0.529177210903
 """[Angstrom per bohr], CODATA 2018."""
 
