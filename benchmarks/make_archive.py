@@ -35,6 +35,8 @@ from common.espaloma.archive import DUPLICATES
 from common.espaloma.writer import write_entry
 from common.heterograph.reader import Heterograph, read_heterograph
 from common.heterograph.writer import write_heterograph
+from common.molecules.conformers import attach_conformers, embed_conformers
+from common.molecules.mapped_smiles import from_smiles
 from common.processes.memory import format_peak_memory
 from common.processes.pool import run_in_processes
 from common.processes.stage import run_stage
@@ -226,11 +228,12 @@ def write_job(output: pathlib.Path, job: Job) -> int:
     """Writes an entry; gives the number of its conformers, 0 where no geometry could be found."""
     RDLogger.DisableLog("rdApp.*")
     random = numpy.random.default_rng(job.seed)
-    mol = Chem.AddHs(Chem.MolFromSmiles(job.smiles))
+    mol = from_smiles(job.smiles)
     if job.is_reordered:
         mol = Chem.RenumberAtoms(mol, random.permutation(mol.GetNumAtoms()).tolist())
-    starts = embed(mol, job)
-    if not starts:
+    try:
+        starts = embed(mol, job)
+    except ValueError:  # no geometry: fewer entries, as in the real archive
         return 0
     coords = displace(starts, job, random)
     energy, gradient = compute_energies(mol, coords, random)
@@ -242,28 +245,19 @@ def write_job(output: pathlib.Path, job: Job) -> int:
     return job.n_confs
 
 
-def embed(mol: Chem.Mol, job: Job) -> list[numpy.ndarray]:
+def embed(mol: Chem.Mol, job: Job) -> numpy.ndarray:
     """ETKDG geometries [Angstrom]: the starts of optimisations, or what thermal motion displaces."""
     n_starts = 1 + job.n_confs // 60 if job.source == "gen2-opt" else 1 + job.n_confs // 10
-    parameters = AllChem.ETKDGv3()
-    parameters.randomSeed = job.seed
-    parameters.maxIterations = 20
-    for parameters.useRandomCoords in (False, True):
-        AllChem.EmbedMultipleConfs(mol, min(n_starts, 20), parameters)
-        if mol.GetNumConformers():
-            break
-    return [conformer.GetPositions() for conformer in mol.GetConformers()]
+    return embed_conformers(mol, min(n_starts, 20), job.seed, max_iterations=20)
 
 
-def displace(starts: list[numpy.ndarray], job: Job, random: numpy.random.Generator) -> numpy.ndarray:
+def displace(starts: numpy.ndarray, job: Job, random: numpy.random.Generator) -> numpy.ndarray:
     """Conformers [Angstrom], ``shape=(n_confs, n_atoms, 3)``: optimisations fall towards their start, others shake."""
     which = numpy.arange(job.n_confs) * len(starts) // job.n_confs
-    coords = numpy.array(starts)[which] + THERMAL_NOISE[job.source] * random.standard_normal(
-        (job.n_confs, *starts[0].shape)
-    )
+    coords = starts[which] + THERMAL_NOISE[job.source] * random.standard_normal((job.n_confs, *starts.shape[1:]))
     if job.source == "gen2-opt":
         steps = numpy.arange(job.n_confs) - numpy.searchsorted(which, which)
-        directions = random.standard_normal((len(starts), *starts[0].shape))[which]
+        directions = random.standard_normal(starts.shape)[which]
         coords += OPT_DISPLACEMENT * numpy.exp(-steps / OPT_STEPS)[:, None, None] * directions
     return coords
 
@@ -272,6 +266,7 @@ def compute_energies(
     mol: Chem.Mol, coords: numpy.ndarray, random: numpy.random.Generator
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Made-up energies [hartree] and gradients [hartree/bohr] of conformers [Angstrom]."""
+    mol = attach_conformers(mol, coords[:1])  # the force fields want one to start from
     properties = AllChem.MMFFGetMoleculeProperties(mol)
     if properties is not None:
         field = AllChem.MMFFGetMoleculeForceField(mol, properties)

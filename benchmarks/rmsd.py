@@ -21,10 +21,12 @@ import time
 
 import numpy
 from rdkit import Chem
-from rdkit.Chem import AllChem, rdMolAlign
+from rdkit.Chem import rdMolAlign
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from common.molecules.conformers import attach_conformers, embed_conformers
+from common.molecules.mapped_smiles import from_smiles
 from common.selection.clustering import cluster_butina, compute_rmsd_matrix
 
 SMILES = "CC(C)Cc1ccc(cc1)C(C)C(=O)NCCOC"  # drug-like, 19 heavy atoms
@@ -38,18 +40,12 @@ THRESHOLD = 0.25  # [Angstrom] as in stage 003
 
 def make_trajectory(smiles: str, n_confs: int) -> Chem.Mol:
     """The heavy atoms of a molecule with ``n_confs`` conformers."""
-    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    starts = list(AllChem.EmbedMultipleConfs(mol, N_STARTS, randomSeed=7))
-    mol = Chem.RemoveAllHs(mol)
-    positions = [mol.GetConformer(i).GetPositions() for i in starts]
+    mol = from_smiles(smiles)
+    heavy = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() > 1]
+    starts = embed_conformers(mol, N_STARTS, seed=7)[:, heavy]
     random = numpy.random.default_rng(7)
-    mol.RemoveAllConformers()
-    for i in range(n_confs):
-        conformer = Chem.Conformer(mol.GetNumAtoms())
-        start = positions[i * len(starts) // n_confs]
-        conformer.SetPositions(start + NOISE * random.standard_normal(start.shape))
-        mol.AddConformer(conformer, assignId=True)
-    return mol
+    coords = starts[numpy.arange(n_confs) * len(starts) // n_confs]
+    return attach_conformers(Chem.RemoveAllHs(mol), coords + NOISE * random.standard_normal(coords.shape))
 
 
 def align_within(mol: Chem.Mol, pairs: list[tuple[int, int]]) -> float:

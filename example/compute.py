@@ -39,9 +39,9 @@ import urllib.parse
 import numpy
 import tqdm
 from rdkit import Chem
-from rdkit.Chem import AllChem
 
 from common.espaloma.writer import write_entry
+from common.molecules.conformers import embed_conformers
 from common.processes.threads import THREAD_VARIABLES, count_available_cpus
 from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM
 
@@ -178,11 +178,7 @@ class DftLevel:
 
 def embed(mol: Chem.Mol, seed: int, n_confs: int) -> list[numpy.ndarray]:
     """``n_confs`` ETKDG starts (fewer if the embedding finds fewer), coordinates [bohr]."""
-    copy = Chem.Mol(mol)
-    AllChem.EmbedMultipleConfs(copy, n_confs, randomSeed=seed)
-    if copy.GetNumConformers() == 0:
-        raise RuntimeError("the ETKDG embedding finds no conformer")
-    return [conformer.GetPositions() / BOHR_TO_ANGSTROM for conformer in copy.GetConformers()]
+    return list(embed_conformers(mol, n_confs, seed) / BOHR_TO_ANGSTROM)
 
 
 def run_dynamics(mol, level, coords, temperature, seed, n_frames) -> list[numpy.ndarray]:

@@ -1,4 +1,4 @@
-"""Molecules as chemistry sees them: mapped SMILES and stereochemistry, by RDKit.
+"""Molecules as chemistry sees them: mapped SMILES, stereochemistry, starting geometries; all by RDKit.
 
 May use ``processes`` and below.
 """

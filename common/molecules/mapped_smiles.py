@@ -29,6 +29,18 @@ def perceive(mol: Chem.Mol) -> Chem.Mol:
     return mol
 
 
+def from_smiles(smiles: str) -> Chem.Mol:
+    """The molecule of any SMILES, with hydrogens added: those of the SMILES come first, in its order.
+
+    Raises:
+        ValueError: RDKit cannot read the SMILES.
+    """
+    mol = Chem.MolFromSmiles(smiles)
+    if mol is None or mol.GetNumAtoms() == 0:
+        raise ValueError(f"{smiles!r}: RDKit cannot read this SMILES")
+    return _perceive_named(Chem.AddHs(mol), smiles)
+
+
 def from_mapped_smiles(smiles: str) -> Chem.Mol:
     """The molecule of a fully mapped SMILES: atoms in map order, map numbers removed, hydrogens explicit.
 

@@ -4,20 +4,19 @@ import numpy
 import pytest
 import torch
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom, rdMolTransforms
+from rdkit.Chem import rdMolTransforms
 
 from common.analysis.profiles import Scan, build_profile, find_scan
 from common.forcefields.tensors import TensorTopology, ValenceParameterMap
-from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
+from common.molecules.conformers import attach_conformers, embed_conformers
+from common.molecules.mapped_smiles import from_smiles
 
 
 @pytest.fixture(scope="module")
 def pentane():
-    """Mapped SMILES, and a conformer as an RDKit molecule."""
-    smiles = to_mapped_smiles(Chem.AddHs(Chem.MolFromSmiles("CCCCC")))
-    mol = from_mapped_smiles(smiles)
-    rdDistGeom.EmbedMolecule(mol, randomSeed=7)
-    return mol
+    """A conformer as an RDKit molecule."""
+    mol = from_smiles("CCCCC")
+    return attach_conformers(mol, embed_conformers(mol, 1, seed=7))
 
 
 @pytest.fixture(scope="module")

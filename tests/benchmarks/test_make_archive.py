@@ -12,7 +12,7 @@ from benchmarks.make_archive import DAMAGES, SHARES, compute_energies, iterate_m
 from common.espaloma.archive import find_entries
 from common.espaloma.conversion import read_location
 from common.espaloma.entry import EntryError, read_entry
-from common.molecules.mapped_smiles import compute_connectivity_key
+from common.molecules.mapped_smiles import compute_connectivity_key, from_smiles
 from common.units import BOHR_TO_ANGSTROM
 
 N_CONFS = 700
@@ -31,7 +31,7 @@ def archive(tmp_path_factory) -> pathlib.Path:
 def test_gradient_is_the_slope_of_the_energy(monkeypatch):
     monkeypatch.setattr(module, "ENERGY_NOISE", 0.0)
     monkeypatch.setattr(module, "GRADIENT_NOISE", 0.0)
-    mol = Chem.AddHs(Chem.MolFromSmiles("CC(=O)Nc1ccccc1"))
+    mol = from_smiles("CC(=O)Nc1ccccc1")
     job = module.Job("x", "spice-pubchem", "", 3, 1)
     random = numpy.random.default_rng(0)
     coords = module.displace(module.embed(mol, job), job, random)

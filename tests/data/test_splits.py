@@ -3,7 +3,7 @@
 import pytest
 
 from common.data.splits import split_molecules
-from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, to_mapped_smiles
 
 ALCOHOLS = [f"{'C' * n}O" for n in range(1, 41)]
 
@@ -11,7 +11,7 @@ ALCOHOLS = [f"{'C' * n}O" for n in range(1, 41)]
 def make_mapped(smiles: str, reverse: bool = False) -> str:
     from rdkit import Chem
 
-    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    mol = from_smiles(smiles)
     order = list(range(mol.GetNumAtoms()))
     return to_mapped_smiles(Chem.RenumberAtoms(mol, order[::-1] if reverse else order))
 

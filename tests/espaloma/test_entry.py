@@ -7,7 +7,6 @@ import shutil
 import numpy
 import pytest
 from rdkit import Chem
-from rdkit.Chem import AllChem
 
 from common.espaloma.entry import (
     OVERLAP,
@@ -20,6 +19,8 @@ from common.espaloma.entry import (
 from common.espaloma.writer import write_entry
 from common.heterograph.reader import Heterograph, read_heterograph
 from common.heterograph.writer import write_heterograph
+from common.molecules.conformers import embed_conformers
+from common.molecules.mapped_smiles import from_smiles
 from common.units import BOHR_TO_ANGSTROM
 from tests.helpers import DATA
 
@@ -177,11 +178,10 @@ def test_overlaps_are_found_in_every_conformer_of_a_long_path():
 
 def write_chiral_entry(folder: pathlib.Path, drawn: str, real: str, n_mirrored: int = 0) -> pathlib.Path:
     """An entry that says it is ``drawn`` and has four conformers of ``real``, the first few mirrored."""
-    mol = Chem.AddHs(Chem.MolFromSmiles(real))
-    AllChem.EmbedMultipleConfs(mol, 4, randomSeed=8)
-    coords = numpy.array([conformer.GetPositions() for conformer in mol.GetConformers()]) / BOHR_TO_ANGSTROM
+    mol = from_smiles(real)
+    coords = embed_conformers(mol, 4, seed=8) / BOHR_TO_ANGSTROM
     coords[:n_mirrored] *= MIRROR
-    write_entry(folder, Chem.AddHs(Chem.MolFromSmiles(drawn)), coords, -numpy.arange(4.0), numpy.zeros_like(coords))
+    write_entry(folder, from_smiles(drawn), coords, -numpy.arange(4.0), numpy.zeros_like(coords))
     return folder
 
 

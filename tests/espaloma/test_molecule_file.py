@@ -6,7 +6,7 @@ import pytest
 from rdkit import Chem
 
 from common.espaloma.molecule_file import format_molecule, parse_molecule
-from common.molecules.mapped_smiles import from_mapped_smiles, perceive, to_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, to_mapped_smiles
 from common.molecules.stereochemistry import LABELLINGS, apply_labels
 from tests.helpers import DATA
 
@@ -49,7 +49,7 @@ def test_what_is_written_equals_the_toolkits_file_but_for_the_charges(name):
 
 @pytest.mark.parametrize("smiles", MOLECULES)
 def test_there_and_back(smiles):
-    mol = from_mapped_smiles(to_mapped_smiles(perceive(Chem.AddHs(Chem.MolFromSmiles(smiles)))))
+    mol = from_smiles(smiles)
     parsed = parse_molecule(format_molecule(mol))
     readings = []
     for compute_labels in LABELLINGS:

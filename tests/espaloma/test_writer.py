@@ -12,15 +12,13 @@ from common.espaloma.entry import read_entry
 from common.espaloma.molecule_file import parse_molecule
 from common.espaloma.writer import ORDERS, build_graph, list_node_idxs, write_entry
 from common.heterograph.reader import read_heterograph
+from common.molecules.conformers import embed_conformers
+from common.molecules.mapped_smiles import from_smiles
 from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM, HARTREE_TO_KCAL_PER_MOL
 from tests.helpers import ROOT
 
 DATA = ROOT / "tests" / "data" / "heterograph"
 SAMPLES = ("ethanol", "methanol-opt-path", "n-methylacetamide")
-
-
-def make_molecule(smiles: str) -> Chem.Mol:
-    return Chem.AddHs(Chem.MolFromSmiles(smiles))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -41,7 +39,7 @@ def test_graph_is_the_one_that_espaloma_built(name):
 
 @pytest.mark.parametrize("smiles", ["C1CC1", "C1CCC1", "C12CC1C2", "c1ccncc1", "N#CC=C", "[NH4+]", "F"])
 def test_lists_hold_each_path_once(smiles):
-    mol = make_molecule(smiles)
+    mol = from_smiles(smiles)
     bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
     idxs = list_node_idxs(mol)
     for node_type, order in (("n2", 2), ("n3", 3), ("n4", 4)):
@@ -56,9 +54,9 @@ def test_lists_hold_each_path_once(smiles):
 
 
 def test_written_entry_is_read_back(tmp_path):
-    mol = make_molecule("C[C@H](O)F")
+    mol = from_smiles("C[C@H](O)F")
     generator = numpy.random.default_rng(2)
-    coords = embed_conformers(mol, 3) / BOHR_TO_ANGSTROM
+    coords = embed_conformers(mol, 3, seed=3) / BOHR_TO_ANGSTROM
     energy = -193.0 + generator.normal(size=3)
     gradient = generator.normal(size=coords.shape)
     write_entry(tmp_path / "0", mol, coords, energy, gradient)
@@ -73,17 +71,8 @@ def test_written_entry_is_read_back(tmp_path):
     numpy.testing.assert_allclose(entry.energy + entry.energy_offset, energy * HARTREE_TO_KCAL_PER_MOL, rtol=1e-15)
 
 
-def embed_conformers(mol: Chem.Mol, n_confs: int) -> numpy.ndarray:
-    """[Angstrom] ``shape=(n_confs, n_atoms, 3)``."""
-    from rdkit.Chem import AllChem
-
-    copy = Chem.Mol(mol)
-    AllChem.EmbedMultipleConfs(copy, n_confs, randomSeed=3)
-    return numpy.array([conformer.GetPositions() for conformer in copy.GetConformers()])
-
-
 def test_only_real_tensors_are_written(tmp_path):
-    mol = make_molecule("C(=O)[O-]")
+    mol = from_smiles("C(=O)[O-]")
     write_entry(tmp_path, mol, numpy.zeros((2, 4, 3)), numpy.zeros(2), numpy.zeros((2, 4, 3)))
     frames = read_heterograph(tmp_path / "heterograph.bin").node_frames
     assert set(frames["g"]) == {"u_qm", "sum_q"}
@@ -95,7 +84,7 @@ def test_only_real_tensors_are_written(tmp_path):
 
 
 def test_shapes_that_do_not_belong_together(tmp_path):
-    mol = make_molecule("O")
+    mol = from_smiles("O")
     with pytest.raises(ValueError, match=r"coordinates \(2, 3, 3\) and gradient \(1, 3, 3\), expected \(2, 3, 3\)"):
         write_entry(tmp_path / "0", mol, numpy.zeros((2, 3, 3)), numpy.zeros(2), numpy.zeros((1, 3, 3)))
     assert not list(tmp_path.iterdir())

@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
-from rdkit import Chem
-from rdkit.Chem import AllChem, rdMolTransforms
+from rdkit.Chem import rdMolTransforms
 
 from common.geometry import internal_coordinates as geometry
+from common.molecules.conformers import attach_conformers, embed_conformers
+from common.molecules.mapped_smiles import from_smiles
 
 COORDINATES = [
     (2, geometry.compute_distances, geometry.compute_distances_with_gradients),
@@ -43,10 +44,10 @@ def test_gradients_sum_to_zero(n_points, _, compute_with_gradients):
 
 
 def test_values_agree_with_rdkit():
-    mol = Chem.AddHs(Chem.MolFromSmiles("CC(O)C=O"))
-    AllChem.EmbedMolecule(mol, randomSeed=1)
-    conformer = mol.GetConformer()
-    x = torch.tensor(conformer.GetPositions()).T
+    mol = from_smiles("CC(O)C=O")
+    coords = embed_conformers(mol, 1, seed=1)[0]
+    conformer = attach_conformers(mol, coords[None]).GetConformer()
+    x = torch.tensor(coords).T
     for i, j, k, m in [(0, 1, 3, 4), (2, 1, 3, 4), (5, 0, 1, 2), (9, 2, 1, 0)]:
         points = [x[:, atom] for atom in (i, j, k, m)]
         assert geometry.compute_distances(*points[:2]).item() == pytest.approx(

@@ -12,7 +12,6 @@ import sys
 import numpy
 import pytest
 import torch
-from rdkit import Chem
 
 from common.data.dataset import open_dataset, read_entries
 from common.forcefields.energy import compute_energy, compute_energy_by_type, compute_forces
@@ -26,7 +25,7 @@ from common.interop.openff_stack import (
     sort_terms,
     to_smee,
 )
-from common.molecules.mapped_smiles import to_mapped_smiles
+from common.molecules.mapped_smiles import from_smiles, to_mapped_smiles
 from common.smirnoff.assignment import build_potentials
 from common.smirnoff.offxml import parse_force_field, read_force_field
 from common.smirnoff.offxml_writer import format_offxml
@@ -53,8 +52,8 @@ ETHANOL = "[C:1]([C:2]([O:3][H:9])([H:7])[H:8])([H:4])([H:5])[H:6]"
 SILANE = "[Si:1]([H:2])([H:3])([H:4])[H:5]"
 
 
-def embed(smiles: str) -> str:
-    return to_mapped_smiles(Chem.AddHs(Chem.MolFromSmiles(smiles)))
+def map_smiles(smiles: str) -> str:
+    return to_mapped_smiles(from_smiles(smiles))
 
 
 # --- without the stack ------------------------------------------------------------------------------------------------
@@ -107,10 +106,10 @@ SMILES = [
     WATER,
     ETHANOL,
     SILANE,
-    embed("CC(=O)[O-]"),
-    embed("C[N+](=O)[O-]"),
-    embed("c1ccncc1O"),
-    embed("C[C@H](F)Cl"),
+    map_smiles("CC(=O)[O-]"),
+    map_smiles("C[N+](=O)[O-]"),
+    map_smiles("c1ccncc1O"),
+    map_smiles("C[C@H](F)Cl"),
 ]
 
 
@@ -270,7 +269,9 @@ def test_what_interchange_and_smee_make_becomes_ours_and_goes_back(float64):
     from openff.toolkit import ForceField, Molecule
 
     toolkit = ForceField(read_starter().text.replace("<ToolkitAM1BCC", "<VirtualSites"))
-    molecules = [Molecule.from_mapped_smiles(text) for text in (ETHANOL, embed("CC(=O)[O-]"), embed("c1ccccc1"))]
+    molecules = [
+        Molecule.from_mapped_smiles(text) for text in (ETHANOL, map_smiles("CC(=O)[O-]"), map_smiles("c1ccccc1"))
+    ]
     interchanges = []
     for molecule in molecules:
         molecule.partial_charges = numpy.linspace(-0.2, 0.2, molecule.n_atoms) * _charge_unit()

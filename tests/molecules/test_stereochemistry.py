@@ -3,9 +3,9 @@
 import numpy
 import pytest
 from rdkit import Chem
-from rdkit.Chem import AllChem
 
-from common.molecules.mapped_smiles import from_mapped_smiles, perceive, to_mapped_smiles
+from common.molecules.conformers import attach_conformers, embed_conformers
+from common.molecules.mapped_smiles import from_smiles, perceive, to_mapped_smiles
 from common.molecules.stereochemistry import (
     LABELLINGS,
     apply_labels,
@@ -32,27 +32,16 @@ LABELLED = [  # alone, several, dependent on each other, in rings, on double bon
 ]
 
 
-def make_molecule(smiles: str) -> Chem.Mol:
-    return from_mapped_smiles(to_mapped_smiles(perceive(Chem.AddHs(Chem.MolFromSmiles(smiles)))))
-
-
 def remove_stereochemistry(mol: Chem.Mol) -> Chem.Mol:
     copy = Chem.Mol(mol)
     Chem.RemoveStereochemistry(copy)
     return perceive(copy)
 
 
-def embed(mol: Chem.Mol) -> numpy.ndarray:
-    """One conformer [Angstrom] ``shape=(1, n_atoms, 3)``."""
-    copy = Chem.Mol(mol)
-    assert AllChem.EmbedMolecule(copy, randomSeed=7) == 0
-    return copy.GetConformer().GetPositions()[None]
-
-
 @pytest.mark.parametrize("compute_labels", LABELLINGS)
 @pytest.mark.parametrize("smiles", LABELLED)
 def test_labels_give_back_the_molecule_they_came_from(smiles, compute_labels):
-    mol = make_molecule(smiles)
+    mol = from_smiles(smiles)
     labels = compute_labels(mol)
     assert labels
     found = apply_labels(remove_stereochemistry(mol), labels, compute_labels)
@@ -60,14 +49,14 @@ def test_labels_give_back_the_molecule_they_came_from(smiles, compute_labels):
 
 
 def test_textbook_labels():
-    assert compute_rdkit_labels(make_molecule("C[C@H](N)C(=O)O")) == {1: "S"}  # L-alanine
-    assert compute_rdkit_labels(make_molecule("C/C=C/C")) == {frozenset((1, 2)): "E"}
+    assert compute_rdkit_labels(from_smiles("C[C@H](N)C(=O)O")) == {1: "S"}  # L-alanine
+    assert compute_rdkit_labels(from_smiles("C/C=C/C")) == {frozenset((1, 2)): "E"}
     # esomeprazole, the S sulfoxide, cut down to what decides its label
-    assert compute_cip_labels(make_molecule("CC[S@](=O)c1ncc[nH]1")) == {2: "S"}
+    assert compute_cip_labels(from_smiles("CC[S@](=O)c1ncc[nH]1")) == {2: "S"}
 
 
 def test_undefined_centres_stay_undefined():
-    mol = make_molecule("C[C@H](O)C(F)Cl")
+    mol = from_smiles("C[C@H](O)C(F)Cl")
     labels = compute_rdkit_labels(mol)
     assert set(labels) == {1}
     assert compute_rdkit_labels(apply_labels(remove_stereochemistry(mol), labels, compute_rdkit_labels)) == labels
@@ -84,45 +73,42 @@ def test_undefined_centres_stay_undefined():
 )
 def test_impossible_labels(smiles, labels, message):
     with pytest.raises(ValueError, match=message):
-        apply_labels(make_molecule(smiles), labels, compute_rdkit_labels)
+        apply_labels(from_smiles(smiles), labels, compute_rdkit_labels)
 
 
 def test_labels_of_inverting_nitrogen_are_passed_over():
-    found = apply_labels(make_molecule("CN(CC)F"), {1: "R"}, compute_rdkit_labels)
+    found = apply_labels(from_smiles("CN(CC)F"), {1: "R"}, compute_rdkit_labels)
     assert compute_rdkit_labels(found) == {}
 
 
 @pytest.mark.parametrize("smiles", [*LABELLED[:11], "C[S@](=O)CC"])
 def test_embedded_coordinates_agree_and_their_mirror_image_does_not(smiles):
-    mol = make_molecule(smiles)
-    coords = embed(mol)
+    mol = from_smiles(smiles)
+    coords = embed_conformers(mol, 1, seed=7)
     has_centres = any(isinstance(place, int) for place in compute_rdkit_labels(mol))
     both = numpy.concatenate([coords, coords * [1.0, 1.0, -1.0]])
     assert find_agreeing_conformers(mol, both).tolist() == [True, not has_centres]
 
 
 def test_rdkit_sees_the_same_in_the_coordinates():
-    mol = make_molecule("C[C@H](O)[C@H](/C=C/C)F")
-    coords = embed(mol)[0]
-    copy = remove_stereochemistry(mol)
-    conformer = Chem.Conformer(len(coords))
-    conformer.SetPositions(coords)
-    copy.AddConformer(conformer)
+    mol = from_smiles("C[C@H](O)[C@H](/C=C/C)F")
+    coords = embed_conformers(mol, 1, seed=7)
+    copy = attach_conformers(remove_stereochemistry(mol), coords)
     Chem.AssignStereochemistryFrom3D(copy)
     assert to_mapped_smiles(copy) == to_mapped_smiles(mol)
-    assert find_agreeing_conformers(mol, coords[None]).all()
+    assert find_agreeing_conformers(mol, coords).all()
 
 
 def test_cis_is_not_trans():
-    cis, trans = make_molecule(r"C/C=C\C"), make_molecule("C/C=C/C")
+    cis, trans = from_smiles(r"C/C=C\C"), from_smiles("C/C=C/C")
     for mol, other in ((cis, trans), (trans, cis)):
-        assert find_agreeing_conformers(mol, embed(mol)).tolist() == [True]
-        assert find_agreeing_conformers(other, embed(mol)).tolist() == [False]
+        assert find_agreeing_conformers(mol, embed_conformers(mol, 1, seed=7)).tolist() == [True]
+        assert find_agreeing_conformers(other, embed_conformers(mol, 1, seed=7)).tolist() == [False]
 
 
 def test_rotation_and_translation_change_nothing():
-    mol = make_molecule(r"C[C@H](O)[C@H](/C=C/C)/C=C\C")
-    coords = embed(mol)
+    mol = from_smiles(r"C[C@H](O)[C@H](/C=C/C)/C=C\C")
+    coords = embed_conformers(mol, 1, seed=7)
     rotation = numpy.linalg.qr(numpy.random.default_rng(1).normal(size=(3, 3)))[0]
     rotation *= numpy.linalg.det(rotation)  # +1 or -1: a proper rotation
     assert find_agreeing_conformers(mol, coords @ rotation.T + 5.0).all()

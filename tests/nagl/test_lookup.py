@@ -4,7 +4,7 @@ import numpy
 import pytest
 from rdkit import Chem
 
-from common.molecules.mapped_smiles import from_mapped_smiles, perceive
+from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, perceive
 from common.nagl.lookup import LookupTable
 from common.nagl.weights import LookupEntry
 
@@ -66,7 +66,7 @@ def test_isotopes_share_an_entry():
     ],
 )
 def test_other_molecules_are_not_found(smiles):
-    mol = perceive(Chem.AddHs(Chem.MolFromSmiles(smiles)))
+    mol = from_smiles(smiles)
     assert make_table(ACETATE, CHARGES).find_charges(mol) is None
 
 

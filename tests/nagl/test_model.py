@@ -8,7 +8,7 @@ import numpy
 import pytest
 from rdkit import Chem
 
-from common.molecules.mapped_smiles import from_mapped_smiles, perceive
+from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, perceive
 from common.nagl.features import compute_atom_features
 from common.nagl.model import ChargeError, ChargeModel, load_charge_model
 from common.nagl.weights import find_weights, load_weights
@@ -34,7 +34,7 @@ def model() -> ChargeModel:
 
 @functools.cache
 def build(smiles: str) -> Chem.Mol:
-    return perceive(Chem.AddHs(Chem.MolFromSmiles(smiles)))
+    return from_smiles(smiles)
 
 
 def compute(model: ChargeModel, smiles: str) -> numpy.ndarray:

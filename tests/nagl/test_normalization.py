@@ -3,12 +3,8 @@
 import pytest
 from rdkit import Chem
 
-from common.molecules.mapped_smiles import perceive
+from common.molecules.mapped_smiles import from_smiles
 from common.nagl.normalization import RULES, normalize
-
-
-def build(smiles: str) -> Chem.Mol:
-    return perceive(Chem.AddHs(Chem.MolFromSmiles(smiles)))
 
 
 def write(mol: Chem.Mol) -> str:
@@ -35,17 +31,17 @@ def write(mol: Chem.Mol) -> str:
     ],
 )
 def test_groups_are_brought_to_one_drawing(drawn, expected):
-    assert write(normalize(build(drawn))) == Chem.CanonSmiles(expected)
+    assert write(normalize(from_smiles(drawn))) == Chem.CanonSmiles(expected)
 
 
 @pytest.mark.parametrize("smiles", ["CCO", "CC(=O)Nc1ccccc1", "CS(C)(=O)=O", "C[N+](=O)[O-]", "[O-][n+]1ccccc1"])
 def test_what_is_drawn_so_already_stays(smiles):
-    assert write(normalize(build(smiles))) == Chem.CanonSmiles(smiles)
+    assert write(normalize(from_smiles(smiles))) == Chem.CanonSmiles(smiles)
 
 
 @pytest.mark.parametrize("smiles", ["CS(C)=O", "CN(=O)=O", "[O-]c1cc[n+](C)cc1", "CCO"])
 def test_atoms_keep_their_order_and_the_molecule_its_charge(smiles):
-    mol = build(smiles)
+    mol = from_smiles(smiles)
     normalized = normalize(mol)
     assert [a.GetAtomicNum() for a in normalized.GetAtoms()] == [a.GetAtomicNum() for a in mol.GetAtoms()]
     pairs = [{tuple(sorted((b.GetBeginAtomIdx(), b.GetEndAtomIdx()))) for b in m.GetBonds()} for m in (mol, normalized)]
@@ -54,14 +50,14 @@ def test_atoms_keep_their_order_and_the_molecule_its_charge(smiles):
 
 
 def test_the_argument_stays_as_it_is():
-    mol = build("CS(C)=O")
+    mol = from_smiles("CS(C)=O")
     before = Chem.MolToSmiles(mol)
     normalize(mol)
     assert Chem.MolToSmiles(mol) == before
 
 
 def test_double_bonds_are_localized():
-    orders = [bond.GetBondTypeAsDouble() for bond in normalize(build("c1ccncc1")).GetBonds()]
+    orders = [bond.GetBondTypeAsDouble() for bond in normalize(from_smiles("c1ccncc1")).GetBonds()]
     assert set(orders) == {1.0, 2.0}
 
 

@@ -3,9 +3,8 @@
 import random
 
 import pytest
-from rdkit import Chem
 
-from common.molecules.mapped_smiles import perceive
+from common.molecules.mapped_smiles import from_smiles
 from common.nagl.normalization import normalize
 from common.nagl.resonance import RESONANCE_TYPES, Bond, compute_average_formal_charges
 
@@ -19,7 +18,7 @@ MAX_STRUCTURES = 20_000
 
 def average(smiles: str) -> list[float]:
     """Of the heavy atoms, in the order of the SMILES."""
-    mol = normalize(perceive(Chem.AddHs(Chem.MolFromSmiles(smiles))))
+    mol = normalize(from_smiles(smiles))
     charges = compute_average_formal_charges(
         [atom.GetAtomicNum() for atom in mol.GetAtoms()],
         [atom.GetFormalCharge() for atom in mol.GetAtoms()],

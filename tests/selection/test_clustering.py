@@ -3,9 +3,11 @@
 import numpy
 import pytest
 from rdkit import Chem
-from rdkit.Chem import AllChem, rdMolAlign
+from rdkit.Chem import rdMolAlign
 from rdkit.ML.Cluster import Butina
 
+from common.molecules.conformers import attach_conformers, embed_conformers
+from common.molecules.mapped_smiles import from_smiles
 from common.selection import clustering
 from common.selection.clustering import cluster_butina, compute_rmsd_matrix
 
@@ -21,10 +23,9 @@ def random():
 
 def embed_heavy_atoms(smiles: str, n_confs: int) -> numpy.ndarray:
     """ETKDG conformers, ``shape=(n_confs, n_heavy_atoms, 3)`` [Angstrom]."""
-    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    AllChem.EmbedMultipleConfs(mol, n_confs, randomSeed=11)
+    mol = from_smiles(smiles)
     heavy = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() > 1]
-    return numpy.array([conformer.GetPositions()[heavy] for conformer in mol.GetConformers()])
+    return embed_conformers(mol, n_confs, seed=11)[:, heavy]
 
 
 def make_molecule(coords: numpy.ndarray) -> Chem.Mol:
@@ -32,10 +33,7 @@ def make_molecule(coords: numpy.ndarray) -> Chem.Mol:
     mol = Chem.RWMol()
     for _ in range(coords.shape[0]):
         mol.AddAtom(Chem.Atom(6))
-    conformer = Chem.Conformer(coords.shape[0])
-    conformer.SetPositions(coords)
-    mol.AddConformer(conformer)
-    return mol.GetMol()
+    return attach_conformers(mol.GetMol(), coords[None])
 
 
 def compute_rdkit_rmsd(coords: numpy.ndarray) -> numpy.ndarray:

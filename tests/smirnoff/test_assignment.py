@@ -9,7 +9,7 @@ from rdkit import Chem
 
 from common.forcefields.tensors import ParameterKey
 from common.forcefields.terms import ENERGY_FUNCTIONS, PARAMETER_UNITS
-from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles
 from common.smirnoff.assignment import Assigner, AssignmentError, build_potentials, find_exclusions, list_propers
 from common.smirnoff.offxml import parse_force_field, read_force_field
 from tests.helpers import DATA, ROOT, SHARED
@@ -28,10 +28,6 @@ ANY_BOND = '<Bond smirks="[*:1]~[*:2]" length="1 * angstrom" k="1 * kilocalorie/
 def make_force_field(sections: str):
     text = f'<SMIRNOFF version="0.3" aromaticity_model="OEAroModel_MDL">{sections}</SMIRNOFF>'
     return parse_force_field(text, "test.offxml")
-
-
-def embed(smiles: str):
-    return from_mapped_smiles(to_mapped_smiles(Chem.AddHs(Chem.MolFromSmiles(smiles))))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +104,7 @@ def test_the_last_matching_pattern_counts():
 
 
 def test_terms_do_not_depend_on_the_order_of_the_atoms(starter):
-    mol = embed("CC(=O)Nc1ccccc1")
+    mol = from_smiles("CC(=O)Nc1ccccc1")
     order = numpy.random.default_rng(0).permutation(mol.GetNumAtoms())
     renumbered = Chem.RenumberAtoms(mol, order.tolist())
     for type_, (particles, rows) in Assigner(starter).assign(mol).valence.items():
@@ -141,7 +137,7 @@ def test_a_torsion_with_several_terms_occurs_once_for_each(starter):
 
 
 def test_more_matches_than_rdkit_finds_by_default():
-    mol = embed("C" * 130)  # each torsion pattern matches some 2,000 times
+    mol = from_smiles("C" * 130)  # each torsion pattern matches some 2,000 times
     torsion = '<Proper smirks="[*:1]~[*:2]~[*:3]~[*:4]" k1="1*kilocalorie/mole" periodicity1="3" phase1="0*degree"/>'
     assigner = Assigner(make_force_field(f'<ProperTorsions version="0.3">{torsion}</ProperTorsions>'))
     particles, _ = assigner.assign(mol).valence["ProperTorsions"]
@@ -152,7 +148,7 @@ def test_aromaticity_is_that_of_smirnoff():
     aromatic = ANY_BOND.replace("~", ":")
     assigner = Assigner(make_force_field(f'<Bonds version="0.3">{ANY_BOND}{aromatic}</Bonds>'))
     for smiles, n_aromatic in (("c1ccccc1", 6), ("c1cc[nH]c1", 0)):  # MDL: no aromatic rings of five atoms
-        assert (assigner.assign(embed(smiles)).valence["Bonds"][1] == 1).sum() == n_aromatic
+        assert (assigner.assign(from_smiles(smiles)).valence["Bonds"][1] == 1).sum() == n_aromatic
 
 
 def test_exclusions_count_each_pair_once_by_its_shortest_path():
@@ -161,7 +157,7 @@ def test_exclusions_count_each_pair_once_by_its_shortest_path():
     assert len(found) == len(pairs)
     assert (found[0, 1], found[0, 2], found[0, 8], found.get((3, 8))) == (0, 1, 2, None)
     assert [list(found.values()).count(scale) for scale in range(3)] == [8, 13, 12]
-    ring = embed("C1CCC1")
+    ring = from_smiles("C1CCC1")
     pairs, scales = find_exclusions(ring)
     carbons = [scale for (i, j), (scale,) in zip(pairs.tolist(), scales.tolist(), strict=True) if j < 4]
     assert sorted(carbons) == [0, 0, 0, 0, 1, 1]  # across the ring 1-3 by two paths, never 1-4
@@ -187,7 +183,7 @@ def test_a_lone_atom():
 )
 def test_refuses_molecules(starter, smiles, reason):
     with pytest.raises(AssignmentError, match=reason):
-        Assigner(starter).assign(embed(smiles))
+        Assigner(starter).assign(from_smiles(smiles))
 
 
 def test_names_the_terms_without_a_pattern():

@@ -5,10 +5,9 @@ import dataclasses
 import numpy
 import pytest
 import torch
-from rdkit import Chem
 
 from common.forcefields.parameter_file import load_parameters, save_parameters
-from common.molecules.mapped_smiles import to_mapped_smiles
+from common.molecules.mapped_smiles import from_smiles, to_mapped_smiles
 from common.smirnoff.offxml import ForceFieldError, parse_force_field, read_force_field
 from common.smirnoff.parameterize import CHUNK_SIZE, count_reasons, parameterize
 from tests.helpers import ROOT
@@ -44,8 +43,8 @@ class OffModel(FakeModel):
         return numpy.full(mol.GetNumAtoms(), 1.0)
 
 
-def embed(smiles: str) -> str:
-    return to_mapped_smiles(Chem.AddHs(Chem.MolFromSmiles(smiles)))
+def map_smiles(smiles: str) -> str:
+    return to_mapped_smiles(from_smiles(smiles))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ def force_field():
 
 @pytest.fixture(scope="module")
 def result(force_field):
-    return parameterize(force_field, [WATER, ETHANOL, SILANE, "CCO", BROMIDE, embed("c1ccccc1")], 1, FakeModel)
+    return parameterize(force_field, [WATER, ETHANOL, SILANE, "CCO", BROMIDE, map_smiles("c1ccccc1")], 1, FakeModel)
 
 
 def test_failures_carry_their_reason(result):
@@ -64,7 +63,7 @@ def test_failures_carry_their_reason(result):
         "CCO": "not fully mapped; every atom, hydrogens included, needs its own map number from 1 to 3",
         BROMIDE: "the charge model does not know Br",
     }
-    assert list(result.topologies) == [WATER, ETHANOL, embed("c1ccccc1")]
+    assert list(result.topologies) == [WATER, ETHANOL, map_smiles("c1ccccc1")]
 
 
 def test_charges_are_rows_of_the_molecule_or_of_the_library(result):
@@ -94,14 +93,14 @@ def test_topology_of_ethanol(result):
 
 
 def test_bond_orders_are_those_of_a_lewis_structure(result):
-    topology = result.topologies[embed("c1ccccc1")]
+    topology = result.topologies[map_smiles("c1ccccc1")]
     assert sorted(topology.bond_orders.tolist()) == [1] * 9 + [2] * 3
     ring = topology.bond_idxs[topology.bond_orders == 2]
     assert sorted(ring.flatten().tolist()) == list(range(6))
 
 
 def test_formal_charges_reach_the_topology(force_field):
-    acetate = embed("CC(=O)[O-]")
+    acetate = map_smiles("CC(=O)[O-]")
     result = parameterize(formal_charge_field(force_field), [acetate], 1, FakeModel)
     charges = result.force_field.potentials_by_type["Electrostatics"].parameters[-7:, 0]
     assert result.topologies[acetate].formal_charges.tolist() == charges.tolist() == [0, 0, 0, -1, 0, 0, 0]
@@ -126,7 +125,7 @@ def test_provenance(result, force_field):
 
 
 def test_processes_give_what_one_process_gives(force_field, tmp_path):
-    smiles = [embed("C" * n) for n in range(1, CHUNK_SIZE + 3)]  # two chunks
+    smiles = [map_smiles("C" * n) for n in range(1, CHUNK_SIZE + 3)]  # two chunks
     results = [parameterize(force_field, smiles, n_workers, FakeModel) for n_workers in (1, 2)]
     assert list(results[0].topologies) == list(results[1].topologies) == smiles
     for first, second in zip(*(r.force_field.potentials for r in results), strict=True):

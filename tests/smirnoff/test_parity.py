@@ -9,12 +9,11 @@ import dataclasses
 import numpy
 import pytest
 import torch
-from rdkit import Chem
 
 from common.forcefields.energy import compute_energy_by_type, compute_forces_by_type
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
 from common.forcefields.terms import VALENCE_TYPES
-from common.molecules.mapped_smiles import perceive, to_mapped_smiles
+from common.molecules.mapped_smiles import from_smiles, to_mapped_smiles
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import parameterize
 from tests.conftest import PARITY, read_gzipped_json
@@ -123,7 +122,7 @@ def read_drug_like() -> dict[str, str]:
     molecules = {}
     for line in (PARITY / "drug-like.smi").read_text().splitlines():
         smiles, name = line.split()
-        molecules[name] = to_mapped_smiles(perceive(Chem.AddHs(Chem.MolFromSmiles(smiles))))
+        molecules[name] = to_mapped_smiles(from_smiles(smiles))
     return molecules
 
 

@@ -5,9 +5,10 @@ import csv
 import numpy
 import pytest
 from rdkit import Chem
-from rdkit.Chem import AllChem
+from rdkit.Chem import rdForceFieldHelpers
 
-from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
+from common.molecules.conformers import attach_conformers, embed_conformers
+from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, to_mapped_smiles
 from common.smirnoff.assignment import Assigner, build_potentials
 from common.smirnoff.offxml import read_force_field
 from tests.helpers import ROOT
@@ -43,12 +44,12 @@ def potentials(force_field):
 
 @pytest.mark.parametrize("smiles", read_molecules())
 def test_covers_the_example_with_values_near_real_geometries(smiles, assigner, potentials):
-    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    mol = from_smiles(smiles)
     assignment = assigner.assign(from_mapped_smiles(to_mapped_smiles(mol)))
     if smiles == "CN=C=S":
         return  # MMFF94 bends the cumulated double bonds
-    AllChem.EmbedMolecule(mol, randomSeed=1)
-    assert AllChem.MMFFOptimizeMolecule(mol, maxIters=2000) == 0
+    mol = attach_conformers(mol, embed_conformers(mol, 1, seed=1))
+    assert rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=2000) == 0
     coords = mol.GetConformer().GetPositions()
     bonds, rows = assignment.valence["Bonds"]
     lengths = numpy.linalg.norm(coords[bonds[:, 0]] - coords[bonds[:, 1]], axis=1)
@@ -62,7 +63,7 @@ def test_covers_the_example_with_values_near_real_geometries(smiles, assigner, p
 
 @pytest.mark.parametrize("smiles", ["CCC#N", "C#CCO", "CN=[N+]=[N-]", "CN=C=S"])
 def test_nothing_turns_around_linear_atoms(smiles, assigner, potentials):
-    mol = from_mapped_smiles(to_mapped_smiles(Chem.AddHs(Chem.MolFromSmiles(smiles))))
+    mol = from_smiles(smiles)
     linear = {match[0] for match in mol.GetSubstructMatches(Chem.MolFromSmarts("[$([#6X2]),$([#7X2+1])]"))}
     assert linear
     assignment = assigner.assign(mol)
@@ -75,7 +76,7 @@ def test_nothing_turns_around_linear_atoms(smiles, assigner, potentials):
 
 
 def test_barrier_of_ethane(assigner, potentials):
-    ethane = from_mapped_smiles(to_mapped_smiles(Chem.AddHs(Chem.MolFromSmiles("CC"))))
+    ethane = from_smiles("CC")
     _, rows = assigner.assign(ethane).valence["ProperTorsions"]
     barrier = 2.0 * potentials["ProperTorsions"].column("k")[rows].sum().item()  # 1 + cos(3 phi) runs from 0 to 2
     assert barrier == pytest.approx(2.9, abs=0.1)  # [kcal/mol], the measured barrier, rounded

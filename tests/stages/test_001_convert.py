@@ -8,14 +8,15 @@ import sys
 
 import numpy
 import pytest
-from rdkit import Chem
-from rdkit.Chem import AllChem
 
 from common.data.dataset import open_dataset, read_entries, read_provenance
 from common.espaloma.entry import read_entry
 from common.espaloma.writer import write_entry
 from common.heterograph.reader import Heterograph, read_heterograph
 from common.heterograph.writer import write_heterograph
+from common.molecules.conformers import embed_conformers
+from common.molecules.mapped_smiles import from_smiles
+from common.units import BOHR_TO_ANGSTROM
 from tests.helpers import ROOT
 
 DATA = ROOT / "tests" / "data" / "heterograph"
@@ -39,7 +40,7 @@ def copy_sample(name: str, folder: pathlib.Path) -> pathlib.Path:
 
 def write_water(folder: pathlib.Path, i: int, smiles: str = "O") -> pathlib.Path:
     """A made-up entry of two conformers that no other ``i`` has."""
-    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    mol = from_smiles(smiles)
     coords = numpy.arange(float(mol.GetNumAtoms()))[None, :, None] + numpy.array([0.0, 0.01 * i, 0.1])
     coords = numpy.repeat(coords, 2, 0) * numpy.array([1.0, 1.1])[:, None, None]
     write_entry(folder, mol, coords, numpy.array([-76.0, -75.99]), 0.01 * coords)
@@ -117,9 +118,8 @@ def rename_node_type(folder: pathlib.Path) -> None:
 
 
 def invert_centre(folder: pathlib.Path) -> None:
-    mol = Chem.AddHs(Chem.MolFromSmiles("C[C@H](O)F"))
-    AllChem.EmbedMolecule(mol, randomSeed=1)
-    coords = mol.GetConformer().GetPositions()[None] / 0.529 * [1.0, 1.0, -1.0]
+    mol = from_smiles("C[C@H](O)F")
+    coords = embed_conformers(mol, 1, seed=1) / BOHR_TO_ANGSTROM * [1.0, 1.0, -1.0]
     write_entry(folder, mol, coords, numpy.zeros(1), numpy.zeros_like(coords))
 
 

@@ -9,13 +9,14 @@ import numpy
 import pytest
 import torch
 from rdkit import Chem
-from rdkit.Chem import AllChem, rdMolAlign
+from rdkit.Chem import rdMolAlign
 from rdkit.ML.Cluster import Butina
 
 from common.data.dataset import Entry, open_dataset, read_entries, read_provenance
 from common.forcefields.parameter_file import save_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
-from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
+from common.molecules.conformers import embed_conformers
+from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, to_mapped_smiles
 from common.selection.filtering import KnownMolecules, examine_source, select_superposed_atoms
 from tests.helpers import ROOT, write_dataset
 
@@ -28,12 +29,11 @@ BUTANOL, GLYCINE, METHANE, WATER = "CCCCO", "NCC(=O)O", "C", "O"
 
 def make_entry(smiles: str, n_confs: int, seed: int = 0, name: str = "") -> Entry:
     """A trajectory: conformers of the molecule, each relaxing to its ETKDG geometry in ever smaller steps."""
-    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    AllChem.EmbedMultipleConfs(mol, 4, randomSeed=3)
+    mol = from_smiles(smiles)
+    ends = embed_conformers(mol, 4, seed=3)
     random = numpy.random.default_rng(seed)
-    ends = [conformer.GetPositions() for conformer in mol.GetConformers()]
     steps = numpy.arange(n_confs)
-    start = random.standard_normal((len(ends), *ends[0].shape))
+    start = random.standard_normal(ends.shape)
     coords = numpy.array(
         [ends[i % 4] + 0.5 * start[i % 4] * numpy.exp(-(i // 4) / 4) for i in sorted(steps, key=lambda i: i % 4)]
     )
@@ -183,7 +183,7 @@ def test_small_molecules_are_compared_with_their_hydrogens(finished):
 
 @pytest.mark.parametrize(("smiles", "n_atoms"), [("O", 3), ("CO", 6), ("CCO", 3), ("c1ccccc1", 6)])
 def test_superposed_atoms(smiles, n_atoms):
-    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    mol = from_smiles(smiles)
     reversed_order = Chem.RenumberAtoms(mol, list(range(mol.GetNumAtoms()))[::-1])
     atoms = select_superposed_atoms(to_mapped_smiles(reversed_order))
     assert len(atoms) == n_atoms

@@ -14,14 +14,13 @@ import time
 import numpy
 import pytest
 import torch
-from rdkit import Chem
-from rdkit.Chem import AllChem
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from common.data.dataset import Entry
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters, save_parameters
-from common.molecules.mapped_smiles import to_mapped_smiles
+from common.molecules.conformers import embed_conformers
+from common.molecules.mapped_smiles import from_smiles, to_mapped_smiles
 from common.smirnoff.assignment import build_potentials
 from common.smirnoff.offxml import parse_force_field, read_force_field
 from common.smirnoff.parameterize import parameterize
@@ -48,9 +47,8 @@ def inputs(tmp_path_factory) -> pathlib.Path:
 
 
 def make_entry(smiles: str) -> Entry:
-    mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    AllChem.EmbedMultipleConfs(mol, N_CONFS, randomSeed=7)
-    coords = numpy.array([conformer.GetPositions() for conformer in mol.GetConformers()])
+    mol = from_smiles(smiles)
+    coords = embed_conformers(mol, N_CONFS, seed=7)
     coords = coords + numpy.random.default_rng(0).normal(0.0, 0.04, coords.shape)
     zeros = numpy.zeros(len(coords))
     return Entry(to_mapped_smiles(mol), coords, zeros, numpy.zeros_like(coords))
