@@ -40,20 +40,15 @@ import numpy
 import tqdm
 from rdkit import Chem
 
+from common.calculators.density_functional import OPENFF_DEFAULT, compute_density_functional
+from common.calculators.tight_binding import compute_tight_binding
 from common.espaloma.writer import write_entry
 from common.molecules.conformers import embed_conformers
 from common.processes.threads import THREAD_VARIABLES, count_available_cpus
+from common.selection.farthest import compute_distance_features, select_farthest
 from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM
 
 EXAMPLE = pathlib.Path(__file__).resolve().parent
-
-# --- the level of theory: B3LYP-D3(BJ)/DZVP, the OpenFF default ------------------------------------------------------
-FUNCTIONAL = "b3lyp"
-BASIS = "dzvp"
-AUXILIARY_BASIS = "def2-universal-jkfit"
-DISPERSION = "d3bj"
-GRID_LEVEL = 3
-ENERGY_TOLERANCE = 1e-8  # [hartree]
 
 # --- the conformers --------------------------------------------------------------------------------------------------
 TEMPERATURE = 500.0  # [K], of the dynamics behind the spice sources
@@ -105,12 +100,7 @@ class XtbLevel:
         self.charge = Chem.GetFormalCharge(mol)
 
     def compute(self, coords: numpy.ndarray) -> tuple[float, numpy.ndarray]:
-        from tblite.interface import Calculator
-
-        calculator = Calculator("GFN2-xTB", self.numbers, coords, charge=float(self.charge))
-        calculator.set("verbosity", 0)
-        result = calculator.singlepoint()
-        return float(result.get("energy")), numpy.array(result.get("gradient"))
+        return compute_tight_binding("GFN2-xTB", self.numbers, coords, self.charge)
 
 
 class DftLevel:
@@ -121,7 +111,7 @@ class DftLevel:
     """
 
     def __init__(self, mol: Chem.Mol, path: pathlib.Path, on_result=lambda: None):
-        self.symbols = [atom.GetSymbol() for atom in mol.GetAtoms()]
+        self.numbers = [atom.GetAtomicNum() for atom in mol.GetAtoms()]
         self.charge = Chem.GetFormalCharge(mol)
         self.path = path
         self.on_result = on_result
@@ -137,7 +127,9 @@ class DftLevel:
         key = hashlib.sha256(coords.tobytes()).hexdigest()
         if key not in self.results:
             start = time.perf_counter()
-            energy, gradient = self._run_pyscf(coords.astype(float))
+            energy, gradient = compute_density_functional(
+                OPENFF_DEFAULT, self.numbers, coords.astype(float), self.charge
+            )
             record = {
                 "key": key,
                 "coords": coords.ravel().tolist(),
@@ -151,26 +143,6 @@ class DftLevel:
         self.on_result()
         record = self.results[key]
         return record["energy"], numpy.array(record["gradient"]).reshape(-1, 3)
-
-    def _run_pyscf(self, coords: numpy.ndarray) -> tuple[float, numpy.ndarray]:
-        from pyscf import dft, gto
-
-        mol = gto.M(
-            atom=list(zip(self.symbols, coords, strict=True)), unit="Bohr", basis=BASIS, charge=self.charge, verbose=0
-        )
-        field = dft.RKS(mol, xc=FUNCTIONAL).density_fit(auxbasis=AUXILIARY_BASIS)
-        field.disp = DISPERSION
-        field.grids.level = GRID_LEVEL
-        field.conv_tol = ENERGY_TOLERANCE
-        energy = field.kernel()
-        if not field.converged:
-            field = field.newton()
-            energy = field.kernel()
-        if not field.converged:
-            raise RuntimeError("the SCF does not converge, also not with the second-order solver")
-        method = field.nuc_grad_method()
-        method.grid_response = True  # the gradient of the energy as computed, grid and all
-        return float(energy), numpy.array(method.kernel())
 
 
 # --- geometries, all in bohr -----------------------------------------------------------------------------------------
@@ -217,21 +189,6 @@ def is_bonded_as_drawn(mol: Chem.Mol, coords: numpy.ndarray) -> bool:
     bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
     other = ~bonded & ~numpy.eye(len(radii), dtype=bool)
     return bool(numpy.all(ratio[bonded] < 1.35) and numpy.all(ratio[other] > 1.15))
-
-
-def select_farthest(mol: Chem.Mol, frames: list[numpy.ndarray], n_frames: int) -> list[int]:
-    """Farthest-point sampling, starting from frame 0; returns the indices of the frames.
-
-    The metric is the root mean square difference of all interatomic distances: no superposition is needed.
-    """
-    i, j = numpy.triu_indices(mol.GetNumAtoms(), 1)
-    features = numpy.array([numpy.linalg.norm(frame[i] - frame[j], axis=-1) for frame in frames])
-    chosen = [0]
-    nearest = numpy.linalg.norm(features - features[0], axis=-1)
-    while len(chosen) < min(n_frames, len(frames)):
-        chosen.append(int(nearest.argmax()))
-        nearest = numpy.minimum(nearest, numpy.linalg.norm(features - features[chosen[-1]], axis=-1))
-    return chosen
 
 
 def minimise(mol, level, coords, max_steps, constraints=None, on_step=None) -> numpy.ndarray:
@@ -303,7 +260,7 @@ def make_thermal_geometries(mol: Chem.Mol, seed: int) -> list[numpy.ndarray]:
     for k, start in enumerate(starts):
         relaxed = minimise(mol, level, start, 200)
         frames += run_dynamics(mol, level, relaxed, TEMPERATURE, seed + k, N_SNAPSHOTS // len(starts))
-    chosen = select_farthest(mol, frames, N_DISPLACED + N_RELAXED)
+    chosen = select_farthest(compute_distance_features(numpy.array(frames)), N_DISPLACED + N_RELAXED)
     relaxed = []
     for i in chosen[N_DISPLACED:]:
         path: list[numpy.ndarray] = []

@@ -1,4 +1,4 @@
-"""Which structures are kept: clustering of conformers, filtering of data sets.
+"""Which structures are kept: clustering and filtering of conformers, farthest points, an ensemble's disagreement.
 
 May use ``runs``, ``data``, ``forcefields`` and below.
 """
