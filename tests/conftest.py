@@ -17,13 +17,12 @@ from common.forcefields.tensors import (
     TensorTopology,
     ValenceParameterMap,
 )
-from common.forcefields.terms import ENERGY_FUNCTIONS, PARAMETER_UNITS, VALENCE_TYPES
+from common.forcefields.terms import ENERGY_FUNCTIONS, N_PARTICLES, PARAMETER_UNITS, VALENCE_TYPES
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.processes.threads import use_one_thread
 from common.smirnoff.assignment import find_exclusions
 
 PARITY = pathlib.Path(__file__).parent / "data" / "parity"
-N_PARTICLES = {"Bonds": 2, "Angles": 3, "ProperTorsions": 4, "ImproperTorsions": 4}
 SCALE_14 = {"vdW": 0.5, "Electrostatics": 0.8333333333}
 
 

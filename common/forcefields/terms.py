@@ -5,6 +5,8 @@ VALENCE_TYPES = ("Bonds", "Angles", "ProperTorsions", "ImproperTorsions")
 
 NONBONDED_TYPES = ("vdW", "Electrostatics")
 
+N_PARTICLES = {"Bonds": 2, "Angles": 3, "ProperTorsions": 4, "ImproperTorsions": 4}
+"""How many atoms an interaction of each valence type joins."""
 
 ENERGY_FUNCTIONS = {
     "Bonds": "k/2*(r-length)**2",

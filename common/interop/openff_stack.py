@@ -25,7 +25,7 @@ from common.forcefields.tensors import (
     TensorTopology,
     ValenceParameterMap,
 )
-from common.forcefields.terms import ENERGY_FUNCTIONS, NONBONDED_TYPES, PARAMETER_UNITS, VALENCE_TYPES
+from common.forcefields.terms import ENERGY_FUNCTIONS, N_PARTICLES, NONBONDED_TYPES, PARAMETER_UNITS, VALENCE_TYPES
 from common.nagl.weights import find_weights, load_weights
 from common.processes.pool import Prepared
 from common.smirnoff.assignment import MAX_EXCLUDED_BONDS, Assignment, build_potentials
@@ -34,8 +34,6 @@ from common.smirnoff.offxml import ForceFieldError, ForceFieldFile
 from common.smirnoff.parameterize import MoleculeArrays, Parameterize, collect
 
 PACKAGES = ("openff.toolkit", "openff.interchange", "openff.nagl", "smee")
-
-N_PARTICLES = {"Bonds": 2, "Angles": 3, "ProperTorsions": 4, "ImproperTorsions": 4}
 
 VALUE_TOLERANCE = 1e-8
 """Relative difference between the stack's values and ours that is put down to conversion constants of units."""

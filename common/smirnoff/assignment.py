@@ -15,7 +15,7 @@ import torch
 from rdkit import Chem
 
 from common.forcefields.tensors import ParameterKey, TensorPotential
-from common.forcefields.terms import ENERGY_FUNCTIONS, NONBONDED_TYPES, PARAMETER_UNITS, VALENCE_TYPES
+from common.forcefields.terms import ENERGY_FUNCTIONS, N_PARTICLES, NONBONDED_TYPES, PARAMETER_UNITS, VALENCE_TYPES
 from common.smirnoff.offxml import ForceFieldFile, Parameter
 from common.smirnoff.smirks import Pattern, compile_smirks
 from common.smirnoff.values import SETTINGS
@@ -154,7 +154,7 @@ class Assigner:
             for row, path in itertools.product(matches[term].rows if term in matches else (), paths):
                 particles.append(path)
                 rows.append(row)
-        n_particles = _N_PARTICLES[section]
+        n_particles = N_PARTICLES[section]
         return numpy.array(particles, dtype=numpy.int64).reshape(-1, n_particles), numpy.array(rows, dtype=numpy.int64)
 
     def _find_library_charges(self, mol: Chem.Mol) -> numpy.ndarray | None:
@@ -255,7 +255,6 @@ _TERMS = {
     "ProperTorsions": list_propers,
     "ImproperTorsions": list_impropers,
 }
-_N_PARTICLES = {"Bonds": 2, "Angles": 3, "ProperTorsions": 4, "ImproperTorsions": 4}
 
 
 def _sort_ends(atoms: Atoms) -> Atoms:
