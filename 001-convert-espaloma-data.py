@@ -95,7 +95,7 @@ def main() -> None:
             if made
         )
         shards, accounts[source], seen = settle_account(shards, seen)
-        finished.append((shards, make_provenance(accounts[source], settings)))
+        finished.append((shards, {"stage": pathlib.Path(__file__).stem, **make_provenance(accounts[source], settings)}))
         print(format_account(source, accounts[source], arguments.input, N_NAMED))
     check_failures(accounts, arguments.input)
     smiles = sorted({smiles for account in accounts.values() for smiles in account.smiles})

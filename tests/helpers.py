@@ -1,20 +1,32 @@
 """Functions that several test files share: made-up data, and motions that must change nothing."""
 
 import collections.abc
+import contextlib
 import dataclasses
 import pathlib
+import re
 
 import numpy
+import pytest
 import torch
 
 from common.data.dataset import Entry, ShardWriter, finish_dataset
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
+from common.processes.stage import describe_error
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests" / "data"
 SHARED = ROOT.parent / "shared"
 """What is not ours to commit; tests that need it skip without."""
+
+
+@contextlib.contextmanager
+def raises_with_advice(kind: type[Exception], match: str) -> collections.abc.Iterator[None]:
+    """As ``pytest.raises``; the pattern is sought in what a stage prints, which says what to do, too."""
+    with pytest.raises(kind) as caught:
+        yield
+    assert re.search(match, text := describe_error(caught.value)), text
 
 
 def make_entries(energies: list[dict], n_confs: int, seed: int = 0) -> list[Entry]:

@@ -7,6 +7,7 @@ import math
 import pathlib
 import typing
 
+from common.files.artifacts import ArtifactError
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.smirnoff.offxml import read_ids
 
@@ -135,7 +136,7 @@ def read_details(path: pathlib.Path) -> dict[ParameterName, Details]:
     """What the ``parameters.csv`` of a run says; empty where the run has none.
 
     Raises:
-        ValueError: the file is damaged.
+        ArtifactError: the file is damaged.
     """
     if not path.is_file():
         return {}
@@ -157,7 +158,7 @@ def read_details(path: pathlib.Path) -> dict[ParameterName, Details]:
                 for record in csv.DictReader(file)
             }
     except (KeyError, ValueError) as error:
-        raise ValueError(f"{path}: damaged ({error!r}); run 004-train.py again") from error
+        raise ArtifactError(f"{path}: damaged ({error!r})", "run") from error
 
 
 def rank_changes(changes: collections.abc.Sequence[Change]) -> dict[str, list[Change]]:

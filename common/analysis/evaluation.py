@@ -18,6 +18,7 @@ import torch
 
 from common.data.dataset import Entry, list_sources, open_dataset, read_entries
 from common.data.weighting import weigh_conformers
+from common.files.artifacts import ArtifactError
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
@@ -135,9 +136,10 @@ def load_candidates(candidates: collections.abc.Sequence[Candidate]) -> dict[str
     for candidate in candidates:
         own, other = (loaded[path].force_field for path in (candidate.values, candidate.topologies))
         if _list_keys(own) != _list_keys(other):
-            raise ValueError(
-                f"{candidate.values} holds other parameters than {candidate.topologies}: it was made anew since the "
-                "fit; run 004-train.py again, or name the right file with --parameters"
+            raise ArtifactError(
+                f"{candidate.values}, made anew since the fit, holds other parameters than {candidate.topologies}",
+                "run",
+                detail=", or name the right file with --parameters",
             )
     return {
         candidate.name: dataclasses.replace(
@@ -290,9 +292,12 @@ class _Evaluator:
             try:
                 energy, force = compute_in_blocks(one.topologies[row.smiles], one.force_field, entry.coords)
             except ValueError as error:
-                raise ValueError(
+                raise ArtifactError(
                     f"{self.data / row.source}, row {row.row}, {row.smiles}, with {name}: {error}; data and parameters "
-                    "do not belong together: run 002-parameterize.py and what follows again"
+                    "do not belong together",
+                    "parameters",
+                    "clustered data",
+                    "run",
                 ) from error
             energies.append(energy)
             forces.append(force)

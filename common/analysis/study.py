@@ -11,6 +11,7 @@ import numpy
 
 from common.analysis.evaluation import Candidate, list_smiles
 from common.analysis.metrics import EntryErrors
+from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.forcefields.parameter_file import save_parameters
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.runs.folder import find_latest_run
@@ -106,16 +107,16 @@ def read_run(path: str | os.PathLike) -> Run:
     if not (folder / "config.json").is_file():
         folder = find_latest_run(folder)
     if not (folder / "summary.json").is_file():
-        raise FileNotFoundError(f"{folder}: this run has not ended (no summary.json); wait, or run 004-train.py again")
+        raise MissingArtifactError(
+            f"{folder}: this run has not ended (no summary.json)", "run", detail=f" --resume {folder}, or wait"
+        )
     config = _read_json(folder / "config.json", ("pass", "data", "parameters_file", "parameters", "force_weight"))
     summary = _read_json(folder / "summary.json", ("splits", "loss_initial", "loss_final"))
     splits = _read_json(folder / "splits.json", ())
     try:
         settings = PassSettings(**config["pass"])
     except TypeError as error:
-        raise ValueError(
-            f"{folder / 'config.json'}: made by another version ({error}); run 004-train.py again"
-        ) from error
+        raise ArtifactError(f"{folder / 'config.json'}: made by another version ({error})", "run") from error
     return Run(folder, config, summary, splits, settings)
 
 
@@ -123,12 +124,12 @@ def _read_json(path: pathlib.Path, keys: collections.abc.Iterable[str]) -> dict[
     try:
         contents = json.loads(path.read_text())
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such file; run 004-train.py again") from error
+        raise MissingArtifactError(f"{path}: no such file", "run", detail=" again") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: damaged JSON ({error}); run 004-train.py again") from error
+        raise ArtifactError(f"{path}: damaged JSON ({error})", "run") from error
     missing = [key for key in keys if key not in contents]
     if missing or not isinstance(contents, dict):
-        raise ValueError(f"{path}: lacks {', '.join(missing) or 'names'}; run 004-train.py again")
+        raise ArtifactError(f"{path}: lacks {', '.join(missing) or 'names'}", "run")
     return contents
 
 
@@ -248,9 +249,9 @@ def check_run(
     if not differences:
         return []
     return [
-        f"run {name}: energies and forces computed now do not give the losses that 004-train.py wrote down "
-        f"({'; '.join(differences)}). Either data or parameters have changed since: run 004-train.py again; or fitted "
-        "values are so far out of proportion that energies lose their digits: use priors"
+        f"run {name}: energies and forces computed now do not give the losses that the fit wrote down "
+        f"({'; '.join(differences)}). Either data or parameters have changed since: fit anew; or fitted values are so "
+        "far out of proportion that energies lose their digits: use priors"
     ]
 
 

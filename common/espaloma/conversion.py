@@ -132,9 +132,8 @@ def settle_account(shards: Shards, seen: collections.abc.Mapping[str, str]) -> t
 
 
 def make_provenance(account: Account, settings: dict[str, typing.Any]) -> dict[str, typing.Any]:
-    """What ``provenance.json`` says: counts, and by name all that was left out."""
+    """What ``provenance.json`` says, besides the stage: counts, and by name all that was left out."""
     return {
-        "stage": "001-convert-espaloma-data",
         "settings": settings,
         "counts": {
             "found": account.n_found,

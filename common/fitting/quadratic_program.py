@@ -124,7 +124,7 @@ def solve_valence(form: QuadraticForm, problem: ValenceProblem, start: torch.Ten
     limits = problem.limits[:, variables]
     bounds = problem.bounds - problem.limits @ fixed.numpy()
     if not (numpy.isfinite(curvature).all() and numpy.isfinite(slope).all()):
-        raise ValueError("the statistics are not finite; check the data (001 counts conformers that cannot be used)")
+        raise ValueError("the statistics are not finite; look for absurd energies, forces or distances in the data")
 
     # scale every variable to curvature 1; what the data do not touch stays at its start
     diagonal = numpy.diag(curvature)

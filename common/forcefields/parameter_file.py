@@ -12,6 +12,7 @@ import typing
 
 import torch
 
+from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.files.atomic import replace_atomically
 from common.files.tensor_file import RefusedError, read_tensors, write_tensors
 from common.forcefields.tensors import (
@@ -124,24 +125,23 @@ def load_parameters(path: str | os.PathLike) -> ParameterizedMolecules:
     """Reads a ``.pt`` file that :func:`save_parameters` wrote.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, holds pickled classes, or is of another format.
+        MissingArtifactError: there is no such file.
+        ArtifactError: the file is damaged, holds pickled classes, or is of another format.
     """
     path = pathlib.Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; run 002-parameterize.py, or say where its output is")
+        raise MissingArtifactError(f"{path}: no such file", "parameters")
     try:
         plain = read_tensors(path)
     except RefusedError as error:
-        raise ValueError(
-            f"{path}: refused, it holds more than plain tensors, text and numbers ({_first_line(error)}); "
-            "run 002-parameterize.py to make it anew"
+        raise ArtifactError(
+            f"{path}: refused, it holds more than plain tensors, text and numbers ({_first_line(error)})", "parameters"
         ) from error
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: damaged or no .pt file ({_first_line(error)}); run 002-parameterize.py") from error
+        raise ArtifactError(f"{path}: damaged or no .pt file ({_first_line(error)})", "parameters") from error
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
         found = plain.get("format") if isinstance(plain, dict) else type(plain).__name__
-        raise ValueError(f"{path}: format {found!r}, expected {FORMAT}; run 002-parameterize.py to make it anew")
+        raise ArtifactError(f"{path}: format {found!r}, expected {FORMAT}", "parameters")
     try:
         molecules = ParameterizedMolecules(
             TensorForceField(tuple(_potential_from_plain(p) for p in plain["force_field"]["potentials"])),
@@ -151,16 +151,14 @@ def load_parameters(path: str | os.PathLike) -> ParameterizedMolecules:
         )
         _check_hash(path, molecules.provenance.get("offxml"), molecules.provenance.get("force_field_sha256"))
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: a field is missing or misplaced ({error}); run 002-parameterize.py") from error
+        raise ArtifactError(f"{path}: a field is missing or misplaced ({error})", "parameters") from error
     return molecules
 
 
 def _check_hash(path: pathlib.Path, offxml: str | None, sha256: str | None) -> None:
     """Refuses a file whose force field is not the one it names: fitted values would be written into another's text."""
     if offxml and sha256 and (found := hashlib.sha256(offxml.encode()).hexdigest()) != sha256:
-        raise ValueError(
-            f"{path}: names a force field of SHA-256 {sha256} and holds one of {found}; run 002-parameterize.py again"
-        )
+        raise ArtifactError(f"{path}: names a force field of SHA-256 {sha256} and holds one of {found}", "parameters")
 
 
 def _first_line(error: BaseException) -> str:

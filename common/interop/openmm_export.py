@@ -4,7 +4,7 @@
     python -m common.interop.openmm_export outputs/runs/<run>/force-field.pt "CCO" ethanol.xml --constraints
 
 The molecule is one of those in the ``.pt`` file; a fitted ``.offxml`` is applied to others by
-``002-parameterize.py --force-field``. The XML holds the System alone: masses and forces, in the gas phase without
+the stage that parameterises. The XML holds the System alone: masses and forces, in the gas phase without
 cut-off. OpenMM writes harmonic terms as k/2 (q - q0)², as this project does, and knows no idivf: it is divided into k.
 OpenMM is needed here and nowhere else; it is loaded when asked for.
 """
@@ -16,6 +16,7 @@ import typing
 
 from rdkit import Chem
 
+from common.files.artifacts import ArtifactError
 from common.files.atomic import replace_atomically
 from common.forcefields.energy import mix_lorentz_berthelot
 from common.forcefields.parameter_file import load_parameters
@@ -237,16 +238,17 @@ def find_molecule(molecules: ParameterizedMolecules, smiles: str) -> str:
     for mapped in molecules.topologies:
         if Chem.MolToSmiles(Chem.RemoveHs(from_mapped_smiles(mapped))) == wanted:
             return mapped
-    raise ValueError(
-        f"{smiles}: not among the {len(molecules.topologies)} molecules; parameterise it first with "
-        "002-parameterize.py --force-field <file.offxml> --smiles <file of mapped SMILES>"
+    raise ArtifactError(
+        f"{smiles}: not among the {len(molecules.topologies)} molecules",
+        "parameters",
+        detail=" with --force-field <file.offxml> --smiles <file of mapped SMILES>",
     )
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parameters", type=pathlib.Path, help=".pt file of 002-parameterize.py or of a run")
+    parser.add_argument("parameters", type=pathlib.Path, help=".pt file of a force field with molecules, e.g. of a run")
     parser.add_argument("smiles", help="SMILES of one of its molecules")
     parser.add_argument("output", type=pathlib.Path, help="XML file to write")
     parser.add_argument("--constraints", action="store_true", help="add the force field's constraints, for dynamics")

@@ -5,9 +5,18 @@ import errno
 import signal
 import sys
 
+from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.files.atomic import FULL_DISK
 from common.processes.interrupts import kill_workers, repeat_lost_ctrl_c
 from common.processes.threads import use_one_thread
+
+SCRIPTS = {
+    "raw data": "001-convert-espaloma-data.py",
+    "parameters": "002-parameterize.py",
+    "clustered data": "003-cluster-and-filter.py",
+    "run": "004-train.py",
+}
+"""Which script makes an artifact: the one place in ``common/`` where scripts are named."""
 
 
 def run_stage(main: collections.abc.Callable[[], None]) -> None:
@@ -29,7 +38,9 @@ def run_stage(main: collections.abc.Callable[[], None]) -> None:
 
 
 def describe_error(error: Exception) -> str:
-    """What is wrong and what to do about it, where the system says the first alone."""
+    """What is wrong and what to do about it, where the error itself says the first alone."""
+    if isinstance(error, ArtifactError):
+        return "; ".join([str(error), *_give_advice(error)])
     if isinstance(error, OSError) and error.errno in FULL_DISK:
         return (
             f"{error.filename or 'output'}: the disk is full; free some space, then run the same command again: what "
@@ -40,3 +51,12 @@ def describe_error(error: Exception) -> str:
             f"{error.filename}: {error.strerror}; see to the permissions there, or name another place (--help says how)"
         )
     return str(error)
+
+
+def _give_advice(error: ArtifactError) -> list[str]:
+    """Which stages to run; nothing where the error names no artifact."""
+    if not error.artifacts:
+        return []
+    *scripts, last = (SCRIPTS[artifact] for artifact in error.artifacts)
+    again = "" if isinstance(error, MissingArtifactError) else " again"
+    return [f"run {', '.join(scripts)}{' and ' if scripts else ''}{last}{again}{error.detail}"]

@@ -4,6 +4,8 @@ import datetime
 import os
 import pathlib
 
+from common.files.artifacts import MissingArtifactError
+
 _STAMP_FORMAT = "%Y-%m-%d-%H%M%S"
 
 _MAX_ALIKE = 99
@@ -28,11 +30,11 @@ def find_latest_run(output: str | os.PathLike) -> pathlib.Path:
     """The run that was started last and has ended.
 
     Raises:
-        FileNotFoundError: there is none.
+        MissingArtifactError: there is none.
     """
     runs = sorted(path.parent for path in pathlib.Path(output).glob("*/summary.json"))
     if not runs:
-        raise FileNotFoundError(f"{output}: no finished run here; run 004-train.py, or say where the run is")
+        raise MissingArtifactError(f"{output}: no finished run here", "run")
     return runs[-1]
 
 

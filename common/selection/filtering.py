@@ -10,6 +10,7 @@ import datasets
 import pyarrow.compute
 
 from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries
+from common.files.artifacts import ArtifactError
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.processes.slices import cut_into_slices
 from common.selection.clustering import cluster_butina, compute_rmsd_matrix
@@ -91,10 +92,11 @@ def examine_source(folder: str | os.PathLike, known: KnownMolecules) -> SourceCo
     for row, name in enumerate(smiles):
         if name in known.n_atoms:
             if n_coords[row] != 3 * known.n_atoms[name] * n_confs[row]:
-                raise ValueError(
+                raise ArtifactError(
                     f"{folder}: row {row}, {name}, has {n_confs[row]} energies and {n_coords[row]} coordinates, but "
-                    f"its parameters are for {known.n_atoms[name]} atoms; run the stage that wrote the data set, then "
-                    "002-parameterize.py again"
+                    f"its parameters are for {known.n_atoms[name]} atoms",
+                    "raw data",
+                    "parameters",
                 )
             rows.append(row)
         elif name in known.failures:
@@ -104,9 +106,10 @@ def examine_source(folder: str | os.PathLike, known: KnownMolecules) -> SourceCo
             counts["entries"] += 1
             counts["conformers"] += n_confs[row]
         else:
-            raise ValueError(
-                f"{folder}: row {row}, {name}: this molecule is in the data, but 002-parameterize.py has not seen it; "
-                "run 002-parameterize.py again"
+            raise ArtifactError(
+                f"{folder}: row {row}, {name}: this molecule is in the data, but not in the parameters, not even among "
+                "those that have none",
+                "parameters",
             )
     if not rows:
         reasons = "; ".join(list(left_out)[:3])

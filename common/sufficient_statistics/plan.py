@@ -14,6 +14,7 @@ import torch
 
 from common.data.dataset import list_sources, open_dataset, read_provenance
 from common.data.splits import split_molecules
+from common.files.artifacts import ArtifactError
 from common.forcefields.tensors import ParameterizedMolecules, TensorTopology
 from common.forcefields.terms import VALENCE_TYPES
 from common.processes.slices import cut_into_slices
@@ -114,10 +115,11 @@ def index_rows(
     """
     chosen_by = read_provenance(folder).get("input", {}).get("force_field_sha256")
     if chosen_by is not None and chosen_by != molecules.provenance["force_field_sha256"]:
-        raise ValueError(
+        raise ArtifactError(
             f"{folder} was made with a force field of SHA-256 {chosen_by}, {parameters} holds "
-            f"{molecules.provenance['force_field']} of SHA-256 {molecules.provenance['force_field_sha256']}; run "
-            "003-cluster-and-filter.py again with these parameters"
+            f"{molecules.provenance['force_field']} of SHA-256 {molecules.provenance['force_field_sha256']}",
+            "clustered data",
+            detail=" with these parameters",
         )
     table = open_dataset(folder).data.table
     smiles = table.column("smiles").to_pylist()
@@ -126,14 +128,19 @@ def index_rows(
     for row, (one, n, size) in enumerate(zip(smiles, n_confs, n_values, strict=True)):
         if one not in molecules.topologies:
             reason = molecules.failures.get(one, "it is not known there")
-            raise ValueError(
+            raise ArtifactError(
                 f"{folder}, row {row}: {parameters} has no parameters for {one} ({reason}); data and parameters do not "
-                "belong together: run 002-parameterize.py and 003-cluster-and-filter.py again"
+                "belong together",
+                "parameters",
+                "clustered data",
             )
         if size != 3 * n * molecules.topologies[one].n_atoms:
-            raise ValueError(
+            raise ArtifactError(
                 f"{folder}, row {row}: {one} has {molecules.topologies[one].n_atoms} atoms and {n} conformers but "
-                f"{size} coordinates; run 001-convert-espaloma-data.py and what follows again"
+                f"{size} coordinates",
+                "raw data",
+                "parameters",
+                "clustered data",
             )
     return list(zip(smiles, n_confs, strict=True))
 

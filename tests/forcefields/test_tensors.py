@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from common.forcefields.parameter_file import load_parameters, save_parameters
+from tests.helpers import raises_with_advice
 
 
 def assert_equal(first, second) -> None:
@@ -74,7 +75,7 @@ class Surprise:
 
 def test_pickled_classes_are_refused(tmp_path):
     torch.save({"format": 1, "force_field": Surprise()}, tmp_path / "x.pt")
-    with pytest.raises(ValueError, match=r"x\.pt: refused, it holds more than plain tensors.*run 002-parameterize\.py"):
+    with raises_with_advice(ValueError, r"x\.pt: refused, it holds more than plain tensors.*run 002-parameterize\.py"):
         load_parameters(tmp_path / "x.pt")
 
 
@@ -89,7 +90,7 @@ def test_pickled_classes_are_refused(tmp_path):
 def test_files_of_other_versions_are_refused(change, message, parity_molecules, tmp_path):
     save_parameters(tmp_path / "x.pt", parity_molecules)
     torch.save(change(torch.load(tmp_path / "x.pt", weights_only=True)), tmp_path / "y.pt")
-    with pytest.raises(ValueError, match=rf"y\.pt.*{message}"):
+    with raises_with_advice(ValueError, rf"y\.pt.*{message}"):
         load_parameters(tmp_path / "y.pt")
 
 
@@ -99,14 +100,14 @@ def test_a_force_field_that_is_another_than_its_hash_says_is_refused(parity_mole
     assert load_parameters(tmp_path / "x.pt").provenance == provenance
     provenance["offxml"] = "<SMIRNOFF version='0.3'/>"
     save_parameters(tmp_path / "x.pt", dataclasses.replace(parity_molecules, provenance=provenance))
-    with pytest.raises(ValueError, match=r"x\.pt: names a force field of SHA-256 .* holds one of .*002-parameterize"):
+    with raises_with_advice(ValueError, r"x\.pt: names a force field of SHA-256 .* holds one of .*002-parameterize"):
         load_parameters(tmp_path / "x.pt")
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04" + bytes(100)])
 def test_damaged_files_are_refused(content, tmp_path):
     (tmp_path / "x.pt").write_bytes(content)
-    with pytest.raises(ValueError, match=r"x\.pt.*run 002-parameterize"):
+    with raises_with_advice(ValueError, r"x\.pt.*run 002-parameterize"):
         load_parameters(tmp_path / "x.pt")
 
 
@@ -114,10 +115,10 @@ def test_a_cut_file_is_refused(parity_molecules, tmp_path):
     save_parameters(tmp_path / "x.pt", parity_molecules)
     data = (tmp_path / "x.pt").read_bytes()
     (tmp_path / "x.pt").write_bytes(data[: len(data) // 2])
-    with pytest.raises(ValueError, match=r"x\.pt.*run 002-parameterize"):
+    with raises_with_advice(ValueError, r"x\.pt.*run 002-parameterize"):
         load_parameters(tmp_path / "x.pt")
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"x\.pt: no such file; run 002-parameterize"):
+    with raises_with_advice(FileNotFoundError, r"x\.pt: no such file; run 002-parameterize"):
         load_parameters(tmp_path / "x.pt")

@@ -27,7 +27,7 @@ from common.molecules.mapped_smiles import compute_connectivity_key, from_mapped
 from common.reporting.numbers import format_number
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import parameterize
-from tests.helpers import ROOT, change_parameters, make_entries, simulate_entries, write_dataset
+from tests.helpers import ROOT, change_parameters, make_entries, raises_with_advice, simulate_entries, write_dataset
 
 STARTER = ROOT / "example" / "starter.offxml"
 
@@ -310,7 +310,7 @@ def test_data_that_changed_since_the_fit_are_noticed(project, tmp_path):
     changed = dataclasses.replace(run, config={**run.config, "data": str(tmp_path / "data")})
     study, errors = evaluate_run(changed, None)
     [warning] = check_run(changed, study.ends[0], study, errors, molecules_are_missing=False)
-    assert "do not give the losses that 004-train.py wrote down" in warning
+    assert "do not give the losses that the fit wrote down" in warning
     assert "loss_forces of fitted" in warning
     assert "loss_energy" not in warning
     study, errors = evaluate_run(run, tmp_path / "data")
@@ -370,7 +370,7 @@ def test_bad_input_is_answered_with_a_sentence(project, tmp_path, monkeypatch):
         ([project / "runs", project / "runs" / "nothing"], "nothing: no finished run here"),
         ([project / "runs", project / "runs"], "two runs are called"),
     ):
-        with pytest.raises((ValueError, FileNotFoundError), match=re.escape(sentence)):
+        with raises_with_advice((ValueError, FileNotFoundError), re.escape(sentence)):
             analyze(monkeypatch, *arguments, "--output", tmp_path / "out", "--n-workers", 1)
         assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
     for name, contents, sentence in (
@@ -382,7 +382,7 @@ def test_bad_input_is_answered_with_a_sentence(project, tmp_path, monkeypatch):
     ):
         damaged = copy_run(project, tmp_path / f"{name}-{len(contents or '')}")
         (damaged / name).unlink() if contents is None else (damaged / name).write_text(contents)
-        with pytest.raises((ValueError, FileNotFoundError), match=re.escape(sentence)):
+        with raises_with_advice((ValueError, FileNotFoundError), re.escape(sentence)):
             analyze(monkeypatch, damaged, "--output", tmp_path / "out", "--n-workers", 1)
     done = subprocess.run(
         [sys.executable, ROOT / "005-analyze.py", tmp_path / "empty"], capture_output=True, text=True, check=False

@@ -16,7 +16,7 @@ from common.sufficient_statistics import accumulation
 from common.sufficient_statistics import plan as pass_plan
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassSettings
-from tests.helpers import make_entries, write_dataset
+from tests.helpers import make_entries, raises_with_advice, write_dataset
 from tests.sufficient_statistics.test_gram import compute_brute_force, draw_parameters
 
 RANK_TOLERANCE = 1e-10
@@ -177,7 +177,7 @@ def test_a_molecule_without_parameters_is_named(inputs, tmp_path, parity_energie
     stranger = "[C:1]([H:2])([H:3])([H:4])[Cl:5]"
     entry = dataclasses.replace(make_entries(parity_energies[:1], n_confs=2)[0], smiles=stranger)
     write_dataset(copy / "data" / "three", [entry])
-    with pytest.raises(ValueError, match=r"three, row 0: .*no parameters for .*run 002-parameterize.py"):
+    with raises_with_advice(ValueError, r"three, row 0: .*no parameters for .*run 002-parameterize.py"):
         run_pass(copy, tmp_path / "cache")
 
 
