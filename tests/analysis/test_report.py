@@ -6,9 +6,6 @@ import re
 import pytest
 
 from common.analysis.report import Picture, list_facts, list_settings, render_report
-from common.reporting.structures import draw_molecule
-
-SMILES = "[C:1]([O:2][H:6])([H:3])([H:4])[H:5]"
 
 
 def make_summary() -> dict:
@@ -136,10 +133,3 @@ def test_energies_of_single_conformers_are_no_errors_of_zero():
     pictures |= {"parity_force": [], "profiles": [None], "structures": [Picture("one.svg", "", b"")]}
     text = render_report(summary, pictures, [], "a title")
     assert re.search(r"<caption>energy.*?<td>\s*–\s*</td>.*?<caption>force", text, re.DOTALL)
-
-
-def test_drawings_show_heavy_atoms_and_mark_a_bond():
-    plain, marked = draw_molecule(SMILES), draw_molecule(SMILES, (0, 1, 2, 5))
-    assert plain.count("class='bond-0") > 0
-    assert "bond-1" not in plain  # the bonds to hydrogen are not drawn
-    assert len(marked) > len(plain)

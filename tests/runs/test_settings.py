@@ -1,10 +1,9 @@
-"""Names of runs say what differs; settings are put in words."""
+"""Names of runs say what differs."""
 
 import json
 
 import pytest
 
-from common.analysis.settings_text import describe_columns
 from common.runs.settings import flatten_settings, label_runs, name_run, read_first_settings
 
 FIRST = {
@@ -58,15 +57,6 @@ def test_labels_leave_out_the_start_where_they_can():
     names = ["2026-01-01-000000-adam", "2026-01-02-000000-exact", "renamed"]
     assert label_runs(names) == ["adam", "exact", "renamed"]
     assert label_runs([names[0], "2026-01-02-000000-adam"]) == [names[0], "2026-01-02-000000-adam"]
-
-
-def test_columns_are_described_in_words():
-    columns = {
-        "k": {"scale": 0.01, "lower": 0.0, "upper": None, "prior": 100.0},
-        "length": {"scale": 1.0, "lower": 0.0, "upper": 5.0, "prior": None},
-        "phase": {},
-    }
-    assert describe_columns(columns) == "k ≥ 0, scale 0.01, prior 100; length 0 to 5; phase"
 
 
 def test_settings_are_plain_values_with_paths():
