@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import os
 import pathlib
+import signal
 import tempfile
 import typing
 
@@ -18,6 +19,12 @@ from common.processes.threads import give_one_thread
 
 TIMEOUT = datetime.timedelta(hours=12)
 """How long a rank waits for the others: they may have more to do, or a slower disk."""
+
+DEADLY = (-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT)
+"""Exit codes of ranks that did not end by themselves; those that are stopped for another's failure have SIGTERM's."""
+
+FAILURE = "failure"
+"""Where the first rank that fails says so, before the others, which wait for it, fail for want of it."""
 
 
 class Ranks(typing.NamedTuple):
@@ -75,34 +82,53 @@ def run_ranks(function: collections.abc.Callable[..., None], args: tuple, n_proc
     if n_processes == 1:
         function(Ranks(0, 1), *args)
         return
-    try:
-        with give_one_thread(), tempfile.TemporaryDirectory() as folder:
-            rendezvous = pathlib.Path(folder) / "rendezvous"
-            with hold_ctrl_c():  # the parent hears it and stops the ranks
-                processes = torch.multiprocessing.spawn(
-                    _start_rank, (n_processes, str(rendezvous), function, args), nprocs=n_processes, join=False
-                )
-            while not processes.join():
+    with give_one_thread(), tempfile.TemporaryDirectory() as folder:
+        with hold_ctrl_c():  # the parent hears it and stops the ranks
+            context = torch.multiprocessing.spawn(
+                _start_rank, (n_processes, folder, function, args), nprocs=n_processes, join=False
+            )
+        try:
+            while not context.join():
                 pass
-    except torch.multiprocessing.ProcessExitedException as error:
-        raise RuntimeError(
-            f"rank {error.error_index} died ({error}) and the others were stopped; if memory ran out use fewer "
-            "processes; run the same command to go on from the finished shards"
-        ) from error
-    except torch.multiprocessing.ProcessRaisedException as error:
-        reason = str(error).strip().splitlines()[-1].removeprefix("RuntimeError: ")
-        raise RuntimeError(f"rank {error.error_index} failed and the others were stopped: {reason}") from error
+        except (torch.multiprocessing.ProcessExitedException, torch.multiprocessing.ProcessRaisedException) as error:
+            raise RuntimeError(_describe_end(error, [p.exitcode for p in context.processes], folder)) from error
 
 
-def _start_rank(rank: int, world_size: int, rendezvous: str, function: collections.abc.Callable, args: tuple) -> None:
+def _describe_end(
+    error: torch.multiprocessing.ProcessExitedException | torch.multiprocessing.ProcessRaisedException,
+    exit_codes: list[int | None],
+    folder: str,
+) -> str:
+    """Which rank failed and why: the first one, since those that wait for it then fail, too."""
+    killed = [rank for rank, code in enumerate(exit_codes) if code in DEADLY]
+    if killed or isinstance(error, torch.multiprocessing.ProcessExitedException):
+        rank = killed[0] if killed else error.error_index
+        code = exit_codes[rank] or 0
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return (
+            f"rank {rank} died ({how}) and the others were stopped; if memory ran out use fewer processes; run the "
+            "same command to go on from the finished shards"
+        )
+    try:
+        first, reason = (pathlib.Path(folder) / FAILURE).read_text().split(" ", 1)
+    except FileNotFoundError:  # it failed before it could work
+        first, reason = str(error.error_index), str(error).strip().splitlines()[-1]
+    return f"rank {first} failed and the others were stopped: {reason}"
+
+
+def _start_rank(rank: int, world_size: int, folder: str, function: collections.abc.Callable, args: tuple) -> None:
     end_with_parent()
     torch.set_num_threads(1)
+    rendezvous = pathlib.Path(folder) / "rendezvous"
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world_size, timeout=TIMEOUT
     )
     try:
         function(Ranks(rank, world_size), *args)
-    except (ValueError, OSError) as error:  # what is to be done about it goes to the parent as text
-        raise RuntimeError(describe_error(error)) from error
+    except Exception as error:
+        with contextlib.suppress(FileExistsError), (pathlib.Path(folder) / FAILURE).open("x") as file:
+            is_expected = isinstance(error, ValueError | OSError)
+            file.write(f"{rank} {describe_error(error) if is_expected else f'{type(error).__name__}: {error}'}")
+        raise
     finally:
         torch.distributed.destroy_process_group()

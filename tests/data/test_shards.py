@@ -1,4 +1,4 @@
-"""Shards: slices, resumption, publication."""
+"""Shards: resumption, publication."""
 
 import os
 import pathlib
@@ -13,7 +13,6 @@ import pytest
 from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
 from common.data.shards import check_output, drop_rows, make_shards, publish_datasets, sum_counts
 from common.files.fingerprints import compute_fingerprint
-from common.processes.slices import cut_into_slices
 from tests.helpers import ROOT
 
 REPOSITORY = ROOT
@@ -47,11 +46,6 @@ def make(output, slices, source="a", settings=0, n_workers=1):
 @pytest.fixture
 def output(tmp_path):
     return tmp_path / "data"
-
-
-def test_slices_keep_order_and_limit():
-    assert cut_into_slices("abcdef", [1, 1, 3, 5, 1, 1], 4) == [["a", "b"], ["c"], ["d"], ["e", "f"]]
-    assert cut_into_slices([], [], 4) == []
 
 
 def test_published_rows_stand_in_order(output):
