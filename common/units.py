@@ -1,7 +1,7 @@
 """Conversion constants between atomic units and the units used inside the project.
 
-Inside: Angstrom, kcal/mol, radian, elementary charge. Everything else is converted at the border, with
-the constants below and nowhere else.
+Inside: Angstrom, kcal/mol, radian, elementary charge, fs, atomic mass unit, K. Everything else is converted at the
+border, with the constants below and nowhere else.
 """
 
 AVOGADRO = 6.02214076e23
@@ -24,3 +24,6 @@ COULOMB_CONSTANT = 332.0637132991921
 
 GAS_CONSTANT = 1.987204258640832e-3
 """[kcal/mol/K], 8.31446261815324 J/mol/K (exact by definition of the SI) over 4184 J/kcal."""
+
+FORCE_TO_ACCELERATION = 4.184e-4
+"""[Angstrom/fs^2 per kcal/mol/Angstrom/amu], 4184 J/kcal; the mole and the atomic mass unit cancel to 1e-9."""
