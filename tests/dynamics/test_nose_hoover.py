@@ -74,7 +74,7 @@ def test_atoms_and_chain_together_conserve_their_energy(n_thermostats):
     for time_step in (0.5, 0.25):
         integrator = NoseHoover(MASSES, time_step, TEMPERATURE, n_thermostats=n_thermostats)
         conserved, own = [], []
-        for state in run(integrator, start(16, 2, n_thermostats), round(600.0 / time_step)):
+        for state in run(integrator, start(16, 2, n_thermostats), round(1000.0 / time_step)):
             conserved.append(integrator.compute_conserved_energy(state))
             own.append(state.energies + compute_kinetic_energy(state.velocities, MASSES))
         spreads.append(torch.stack(conserved).std(0).mean().item())
