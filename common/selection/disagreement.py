@@ -9,6 +9,8 @@ the mean and who below, and
 is 1 where the members quarrel over i as they do over j: one label settles both.
 """
 
+import typing
+
 import numpy
 
 DROPPED_FRACTION = 0.05
@@ -47,16 +49,25 @@ def compute_force_disagreement(forces: numpy.ndarray) -> numpy.ndarray:
     return numpy.sqrt(squares.mean(axis=0)).max(axis=-1)
 
 
-def select_by_disagreement(disagreement: numpy.ndarray, energies: numpy.ndarray, n_select: int) -> list[int]:
-    """Indices of structures, in the order in which they are chosen; of equals the first.
+class Selection(typing.NamedTuple):
+    """What the rule makes of structures; all are indices of its arguments.
+
+    Attributes:
+        chosen: in the order in which they were chosen.
+        left: neither chosen nor dropped, ascending.
+    """
+
+    chosen: list[int]
+    left: list[int]
+
+
+def select_by_disagreement(disagreement: numpy.ndarray, energies: numpy.ndarray, n_select: int) -> Selection:
+    """Chooses the structures that are worth a label; of equals the first.
 
     Args:
         disagreement: ``shape=(n_structures,)``, as the functions above give it.
         energies: [kcal/mol] of the members, ``shape=(n_structures, n_members)``.
-        n_select: at most so many.
-
-    Returns:
-        fewer than ``n_select`` where fewer than ``FEWEST_LEFT`` structures are left before.
+        n_select: at most so many are chosen; fewer where fewer than ``FEWEST_LEFT`` structures are left before.
     """
     deviations = energies - energies.mean(axis=1, keepdims=True)
     norms = numpy.sqrt((deviations**2).sum(axis=1, keepdims=True))
@@ -71,4 +82,4 @@ def select_by_disagreement(disagreement: numpy.ndarray, energies: numpy.ndarray,
         n_dropped = int(DROPPED_FRACTION * len(left)) + 1
         kept = numpy.argsort(-correlation, kind="stable")[n_dropped:]
         left = left[numpy.sort(kept)]
-    return chosen
+    return Selection(chosen, left.tolist())

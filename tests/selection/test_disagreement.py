@@ -16,7 +16,7 @@ from tests.helpers import rotate_randomly
 EXACT = 1e-12  # relative; a few roundings
 
 
-def select_slowly(disagreement: list[float], energies: list[list[float]], n_select: int) -> list[int]:
+def select_slowly(disagreement: list[float], energies: list[list[float]], n_select: int) -> tuple[list[int], list[int]]:
     """The rule, word for word, in plain Python.
 
     The frame of the largest disagreement is chosen; of the n that are left, the int(0.05 n) + 1 of the largest
@@ -41,7 +41,7 @@ def select_slowly(disagreement: list[float], energies: list[list[float]], n_sele
         order = sorted(left, key=lambda i: (i != best, -correlations[left.index(i)], i))
         for i in order[: int(0.05 * len(left)) + 1]:
             left.remove(i)
-    return chosen
+    return chosen, left
 
 
 def draw_case(seed: int) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray, int]:
@@ -64,20 +64,25 @@ def draw_case(seed: int) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray, i
 @pytest.mark.parametrize("seed", range(200))
 def test_the_choice_is_that_of_the_rule(seed):
     energies, _, disagreement, n_select = draw_case(seed)
-    chosen = select_by_disagreement(disagreement, energies, n_select)
-    assert chosen == select_slowly(disagreement.tolist(), energies.tolist(), n_select)
+    chosen, left = select_by_disagreement(disagreement, energies, n_select)
+    assert (chosen, left) == select_slowly(disagreement.tolist(), energies.tolist(), n_select)
     assert len(chosen) == len(set(chosen)) <= n_select
 
 
 def test_all_rows_constant():
     energies = numpy.full((30, 4), -7.0)
-    assert select_by_disagreement(numpy.zeros(30), energies, 3) == [0, 2, 4]  # one more goes with each: int(1.5) + 1
+    assert select_by_disagreement(numpy.zeros(30), energies, 3).chosen == [
+        0,
+        2,
+        4,
+    ]  # one more goes with each: int(1.5) + 1
 
 
 @pytest.mark.parametrize(("n", "expected"), [(0, 0), (4, 0), (5, 1), (6, 2)])
 def test_fewer_than_five(n, expected):
     energies = numpy.random.default_rng(n).normal(size=(n, 4))
-    assert len(select_by_disagreement(compute_energy_disagreement(energies, numpy.ones(n)), energies, 99)) == expected
+    disagreement = compute_energy_disagreement(energies, numpy.ones(n))
+    assert len(select_by_disagreement(disagreement, energies, 99).chosen) == expected
 
 
 def test_one_label_settles_what_goes_together():
@@ -87,7 +92,7 @@ def test_one_label_settles_what_goes_together():
     loudness = numpy.concatenate([random.uniform(2.0, 3.0, 20), random.uniform(0.1, 0.2, 380)])
     family = numpy.repeat([0, 1], [20, 380])
     energies = quarrels[family] * loudness[:, None]
-    chosen = select_by_disagreement(compute_energy_disagreement(energies, numpy.ones(400)), energies, 2)
+    chosen = select_by_disagreement(compute_energy_disagreement(energies, numpy.ones(400)), energies, 2).chosen
     assert family[chosen].tolist() == [0, 1]
 
 
