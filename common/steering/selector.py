@@ -11,7 +11,7 @@ from common.steering.records import Frame, FramesPredicted, PredictFrames
 from common.steering.settings import SteeringSettings
 
 N_ROUNDS_KEPT = 2
-"""Of the models that gave them, the new ones among them; older frames are forgotten: the present models go elsewhere."""
+"""Of the models that gave them, the new ones included; older frames are forgotten: the present models go elsewhere."""
 
 
 class Candidate(typing.NamedTuple):
