@@ -17,7 +17,6 @@ from common.forcefields.parameter_file import save_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
 from common.molecules.conformers import embed_conformers
 from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, to_mapped_smiles
-from common.selection.filtering import KnownMolecules, examine_source, select_superposed_atoms
 from tests.helpers import ROOT, write_dataset
 
 SCRIPT = ROOT / "003-cluster-and-filter.py"
@@ -181,16 +180,6 @@ def test_small_molecules_are_compared_with_their_hydrogens(finished):
     assert methane.n_confs > 1
 
 
-@pytest.mark.parametrize(("smiles", "n_atoms"), [("O", 3), ("CO", 6), ("CCO", 3), ("c1ccccc1", 6)])
-def test_superposed_atoms(smiles, n_atoms):
-    mol = from_smiles(smiles)
-    reversed_order = Chem.RenumberAtoms(mol, list(range(mol.GetNumAtoms()))[::-1])
-    atoms = select_superposed_atoms(to_mapped_smiles(reversed_order))
-    assert len(atoms) == n_atoms
-    if n_atoms < mol.GetNumAtoms():
-        assert all(reversed_order.GetAtomWithIdx(i).GetAtomicNum() > 1 for i in atoms)
-
-
 # --- what is said ----------------------------------------------------------------------------------------------------
 
 
@@ -225,23 +214,6 @@ def test_a_molecule_that_002_has_not_seen_is_an_error(outputs):
     assert "run 002-parameterize.py" in text
     assert "Traceback" not in text
     assert not (outputs / "data-clustered").exists()
-
-
-def examine(outputs: pathlib.Path, source: str, n_atoms: dict[str, int], failures: dict[str, str]):
-    return examine_source(outputs / "data-raw" / source, KnownMolecules(n_atoms, failures, {}))
-
-
-def test_parameters_for_another_number_of_atoms_are_an_error(outputs):
-    n_atoms = dict.fromkeys(SMILES.values(), 4)
-    with pytest.raises(ValueError, match=r"row 0, .* its parameters are for 4 atoms") as caught:
-        examine(outputs, "gen2-opt", n_atoms, {})
-    assert SMILES[BUTANOL] in str(caught.value)
-
-
-def test_a_source_of_which_nothing_is_left_is_an_error(outputs):
-    failures = {SMILES[BUTANOL]: "no bond parameter", SMILES[GLYCINE]: "no charges"}
-    with pytest.raises(ValueError, match=r"none of its 2 molecules has parameters \(no bond parameter; no charges\)"):
-        examine(outputs, "spice-pubchem", {}, failures)
 
 
 def test_missing_parameters_are_named(outputs):

@@ -8,8 +8,6 @@ import numpy
 import pytest
 import torch
 
-from common.data.dataset import Entry
-from common.data.weighting import weigh_conformers
 from common.fitting.objective import build_objective
 from common.forcefields.parameter_file import save_parameters
 from common.sufficient_statistics import accumulation
@@ -62,19 +60,6 @@ def test_loss_on_each_split_equals_brute_force(inputs, tmp_path, parity_molecule
         groups = [group for (_, name), group in statistics.groups.items() if name == split]
         assert sum(group.n_entries for group in groups) == len(chosen)
         assert sum(group.n_conformers for group in groups) == 5 * len(chosen)
-
-
-def test_source_weights_count_entries(inputs, tmp_path, parity_molecules):
-    statistics = run_pass(inputs, tmp_path)
-    alone = [
-        build_objective(statistics, "train", source_weights={"one": a, "two": b}) for a, b in ((1, 0), (0, 1), (3, 1))
-    ]
-    losses = [objective.compute_parts(parity_molecules.force_field)[1].item() for objective in alone]
-    n_one, n_two = (statistics.groups[source, "train"].n_entries for source in ("one", "two"))
-    expected = (3 * n_one * losses[0] + n_two * losses[1]) / (3 * n_one + n_two)
-    assert losses[2] == pytest.approx(expected, rel=1e-12)
-    with pytest.raises(ValueError, match=r"'three'.*one, two"):
-        build_objective(statistics, "train", source_weights={"three": 1.0})
 
 
 @pytest.mark.parametrize("n_processes", [2, 4])
@@ -189,25 +174,6 @@ def test_atom_counts_that_disagree_are_named(inputs, tmp_path, parity_energies):
     write_dataset(copy / "data" / "three", [entry])
     with pytest.raises(ValueError, match=r"three, row 0: .* has 5 atoms and 2 conformers but 24 coordinates"):
         run_pass(copy, tmp_path / "cache")
-
-
-def make_entry(energy: list[float]) -> Entry:
-    coords = numpy.zeros((len(energy), 2, 3))
-    return Entry("[H:1][H:2]", coords, numpy.array(energy), coords)
-
-
-def test_energy_ceiling_leaves_out_high_conformers():
-    entry, weights = weigh_conformers(make_entry([-10.0, -8.0, 18.0]), 2.0, None)
-    assert entry.energy.tolist() == [-1.0, 1.0]
-    assert entry.energy_offset == -9.0
-    assert weights.tolist() == [0.5, 0.5]
-
-
-def test_boltzmann_weights_follow_the_temperature():
-    _, weights = weigh_conformers(make_entry([-1.0, 1.0]), None, 300.0)
-    # RT at 300 K is 0.59616 kcal/mol
-    assert weights[1] / weights[0] == pytest.approx(numpy.exp(-2.0 / 0.5961612776), rel=1e-9)
-    assert weights.sum() == pytest.approx(1.0, abs=1e-15)
 
 
 def test_exercise_counts_molecules_and_conformers(inputs, tmp_path, parity_molecules):
