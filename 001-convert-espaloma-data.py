@@ -22,7 +22,7 @@ import time
 
 import rdkit
 
-from common.data.shards import check_output, make_shards, publish_datasets
+from common.data.shards import make_shards, publish_datasets, reserve_output
 from common.espaloma.archive import SOURCES, find_entries
 from common.espaloma.conversion import Account, convert_slice, format_account, make_provenance, settle_account
 from common.espaloma.entry import FORMAT
@@ -77,7 +77,13 @@ def check_failures(accounts: dict[str, Account], archive: pathlib.Path) -> None:
 
 def main() -> None:
     arguments = parse_arguments()
-    check_output(arguments.output, ["smiles.json"])
+    with reserve_output(arguments.output, ["smiles.json"]):
+        convert(arguments)
+    print(suggest_command("002-parameterize.py", {"--input": (arguments.output, OUTPUT)}))
+
+
+def convert(arguments: argparse.Namespace) -> None:
+    """Makes the data sets, or ends with the reason why not."""
     start = time.perf_counter()
     locations = find_entries(arguments.input, arguments.sources)
     settings = {"max_force": arguments.max_force, "rdkit": rdkit.__version__, "format": FORMAT}
@@ -106,7 +112,6 @@ def main() -> None:
         f"peak memory {format_peak_memory()}"
     )
     print(f"wrote {arguments.output}")
-    print(suggest_command("002-parameterize.py", {"--input": (arguments.output, OUTPUT)}))
 
 
 if __name__ == "__main__":

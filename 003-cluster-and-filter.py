@@ -22,7 +22,7 @@ import pathlib
 import time
 
 from common.data.dataset import list_sources, read_fingerprint
-from common.data.shards import Shards, check_output, make_shards, publish_datasets, sum_counts
+from common.data.shards import Shards, make_shards, publish_datasets, reserve_output, sum_counts
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
@@ -119,7 +119,14 @@ def main() -> None:
     arguments = parse_arguments()
     if arguments.output.resolve() == arguments.input.resolve():
         raise ValueError(f"{arguments.output}: is the input, too; choose another --output")
-    check_output(arguments.output)
+    with reserve_output(arguments.output):
+        filter_data(arguments)
+    options = {"--data": (arguments.output, CLUSTERED), "--parameters": (arguments.parameters, PARAMETERS)}
+    print(suggest_command("004-train.py", options))
+
+
+def filter_data(arguments: argparse.Namespace) -> None:
+    """Makes the data sets of what is kept."""
     start = time.perf_counter()
     known = read_known_molecules(arguments.parameters)
     sources = {source: arguments.input / source for source in list_sources(arguments.input)}
@@ -142,8 +149,6 @@ def main() -> None:
     seconds = time.perf_counter() - start
     print(f"{seconds:.0f} s, {n_confs / seconds:.0f} conformers per second, peak memory {format_peak_memory()}")
     print(f"wrote {arguments.output}")
-    options = {"--data": (arguments.output, CLUSTERED), "--parameters": (arguments.parameters, PARAMETERS)}
-    print(suggest_command("004-train.py", options))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ input or of other settings are never used: they are removed.
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 import functools
 import json
@@ -25,6 +26,7 @@ import pyarrow
 from common.data.dataset import SCHEMA, finish_dataset
 from common.files.atomic import follow_links, name_full_disk, recover_folder, replace_atomically, replace_folder
 from common.files.fingerprints import compute_fingerprint
+from common.files.locks import LockedError, hold_lock
 from common.processes.pool import run_in_processes
 
 FORMAT = 1
@@ -142,6 +144,32 @@ def publish_datasets(
             (finished / name).write_text(text)
     replace_folder(finished, output)
     shutil.rmtree(work)
+
+
+@contextlib.contextmanager
+def reserve_output(
+    output: str | os.PathLike, files: collections.abc.Collection[str] = ()
+) -> collections.abc.Iterator[None]:
+    """Keeps a folder of data sets, which the block will make, for this process, and makes sure that it may be replaced.
+
+    Args:
+        output, files: as for :func:`check_output`.
+
+    Raises:
+        LockedError: another process is making it.
+        ValueError, OSError: it may not or cannot be made.
+    """
+    place = follow_links(output)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(place.with_name(f".{place.name}.lock")))
+        except LockedError as error:
+            raise LockedError(
+                f"{output}: {error} on it; wait until it has ended, or choose another --output"
+            ) from error
+        check_output(output, files)
+        yield
 
 
 def check_output(output: str | os.PathLike, files: collections.abc.Collection[str] = ()) -> None:

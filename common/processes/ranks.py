@@ -3,7 +3,6 @@
 import collections.abc
 import contextlib
 import datetime
-import os
 import pathlib
 import signal
 import tempfile
@@ -50,11 +49,6 @@ class Ranks(typing.NamedTuple):
         """Returns when all ranks have come here."""
         if self.world_size > 1:
             torch.distributed.barrier()
-
-
-def is_under_torchrun() -> bool:
-    """True where torchrun has started this process and will start, or has started, its fellows."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.files.atomic import FULL_DISK
 from common.processes.interrupts import kill_workers, repeat_lost_ctrl_c
 from common.processes.threads import use_one_thread
+from common.processes.torchrun import is_first_rank
 
 SCRIPTS = {
     "raw data": "001-convert-espaloma-data.py",
@@ -19,8 +20,16 @@ SCRIPTS = {
 """Which script makes an artifact: the one place in ``common/`` where scripts are named."""
 
 
-def run_stage(main: collections.abc.Callable[[], None]) -> None:
-    """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130."""
+def run_stage(main: collections.abc.Callable[[], None], uses_ranks: bool = False) -> None:
+    """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130.
+
+    Args:
+        main: what the stage does.
+        uses_ranks: whether it shares its work among the ranks of torchrun (``common/processes/ranks.py``). Of any other
+            stage the first of them does all the work, and the others leave at once.
+    """
+    if not (uses_ranks or is_first_rank()):
+        return
     repeat_lost_ctrl_c()
     try:
         use_one_thread()

@@ -26,8 +26,9 @@ from common.forcefields.tensors import ParameterizedMolecules
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.processes.memory import measure_peak_memory
 from common.processes.progress import make_bar
-from common.processes.ranks import Ranks, is_under_torchrun, join_torchrun, run_ranks
+from common.processes.ranks import Ranks, join_torchrun, run_ranks
 from common.processes.threads import count_available_cpus
+from common.processes.torchrun import is_under_torchrun
 from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
 from common.sufficient_statistics.interactions import build_interactions
 from common.sufficient_statistics.linearization import Linearization

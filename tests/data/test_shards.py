@@ -11,8 +11,9 @@ import pyarrow
 import pytest
 
 from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
-from common.data.shards import check_output, drop_rows, make_shards, publish_datasets, sum_counts
+from common.data.shards import check_output, drop_rows, make_shards, publish_datasets, reserve_output, sum_counts
 from common.files.fingerprints import compute_fingerprint
+from common.files.locks import LockedError
 from tests.helpers import ROOT
 
 REPOSITORY = ROOT
@@ -202,3 +203,27 @@ def test_a_full_disk_leaves_no_shard(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"), ShardWriter(tmp_path / "shard.arrow") as shard:
         shard.write(make_entry("x"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_another_makes_is_refused(output):
+    with reserve_output(output):
+        publish_datasets(output, [(make(output, [["x"]]), {})])
+        message = rf"{output}: process {os.getpid()} on .* is at work on it; wait"
+        with pytest.raises(LockedError, match=message), reserve_output(output):
+            pass
+    with reserve_output(output):
+        pass
+    assert [path.name for path in output.parent.iterdir()] == ["data"]
+
+
+def test_links_to_one_output_are_one_output(output):
+    output.with_name("link").symlink_to(output)
+    with reserve_output(output), pytest.raises(LockedError), reserve_output(output.with_name("link")):
+        pass
+
+
+def test_what_is_reserved_is_checked(output):
+    output.mkdir()
+    (output / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match=r"thesis\.tex"), reserve_output(output):
+        pass

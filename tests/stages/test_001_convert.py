@@ -1,6 +1,7 @@
 """Stage 001 as a user runs it, on small archives with everything in them that can go wrong."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import numpy
 import pytest
 
 from common.data.dataset import open_dataset, read_entries, read_provenance
+from common.data.shards import reserve_output
 from common.espaloma.entry import read_entry
 from common.espaloma.writer import write_entry
 from common.heterograph.reader import Heterograph, read_heterograph
@@ -277,6 +279,14 @@ def test_output_that_cannot_be_written(small_archive, tmp_path):
     result = run("--input", small_archive, "--output", tmp_path / "file" / "data-raw", expect=1)
     assert f"{tmp_path}/file" in result.stderr
     assert result.stderr.count("\n") < 5
+
+
+def test_an_output_that_another_process_makes_is_left_to_it(small_archive, tmp_path):
+    with reserve_output(tmp_path / "data"):
+        result = run("--input", small_archive, "--output", tmp_path / "data", expect=1)
+    assert f"process {os.getpid()} on" in result.stderr
+    assert "is at work on it; wait until it has ended, or choose another --output" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_output_that_no_stage_wrote_is_not_replaced(small_archive, tmp_path):

@@ -392,6 +392,15 @@ def test_bad_input_is_answered_with_a_sentence(project, tmp_path, monkeypatch):
     assert "Traceback" not in done.stderr
 
 
+def test_of_the_ranks_of_torchrun_one_does_the_work(project, tmp_path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launcher, ROOT / "005-analyze.py", project / "runs", "--output", tmp_path / "out", "--n-workers", "1"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    assert done.stdout.count("report: ") == 1
+
+
 def test_an_analysis_that_dies_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt), create_analysis_folder(tmp_path / "out") as (folder, final):
         (folder / "metrics.json").write_text("{")
