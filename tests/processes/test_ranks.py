@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 
-from common.processes.ranks import Ranks, is_under_torchrun, run_ranks
+from common.processes.ranks import Ranks, run_ranks
 
 
 def share_work(ranks: Ranks, folder: pathlib.Path, n_items: int) -> None:
@@ -53,10 +53,3 @@ def test_an_error_in_this_process_arrives_as_it_was_raised():
 
     with pytest.raises(FileNotFoundError, match="nowhere"):
         run_ranks(complain, (), 1)
-
-
-def test_torchrun_is_known_by_what_it_sets(monkeypatch):
-    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    assert not is_under_torchrun()
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
-    assert is_under_torchrun()
