@@ -20,11 +20,17 @@ class _Softplus(torch.autograd.Function):
     @staticmethod
     def setup_context(context, inputs, output):
         context.save_for_backward(inputs[0])
+        context.save_for_forward(inputs[0])
 
     @staticmethod
     def backward(context, gradient):
         (x,) = context.saved_tensors
         return gradient * torch.sigmoid(x)
+
+    @staticmethod
+    def jvp(context, tangent):
+        (x,) = context.saved_tensors
+        return tangent * torch.sigmoid(x)
 
 
 def shifted_softplus(x: torch.Tensor) -> torch.Tensor:
