@@ -1,14 +1,12 @@
 """An archive of any size in the layout of Zenodo 8150601, to see how the pipeline fares with the whole one.
 
     python benchmarks/make_archive.py --conformers 100000 --output outputs/made-up/8150601
-    python benchmarks/make_archive.py --conformers 1000 --broken 0.05 --output outputs/made-up/8150601
 
 THE FIGURES IN IT ARE MADE UP. Conformers come from ETKDG with noise, energies and gradients from MMFF94 (UFF where that
 has no parameters) with noise; no quantum chemistry is behind them, and a force field fitted to them is good for
 nothing. What is true to life is the form: the four sources with their shares of the conformers, how many conformers an
 entry has, long optimisations among them, how large the molecules are, how large the files, and molecules that occur in
-two sources, with their atoms in another order. With --broken, every kind of damage that the pipeline has to bear is
-there.
+two sources, with their atoms in another order. The damage that the pipeline has to bear is in tests/damages.py.
 
 Molecules are those of example/molecules.csv and benchmarks/molecules.smi, and as many more as are needed by attaching
 substituents to them. About a minute for 100,000 conformers on two cores.
@@ -19,10 +17,7 @@ import collections.abc
 import csv
 import dataclasses
 import itertools
-import os
 import pathlib
-import shutil
-import struct
 import sys
 
 import numpy
@@ -33,7 +28,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.espaloma.archive import DUPLICATES
 from common.espaloma.writer import write_entry
-from common.heterograph.reader import Heterograph, read_heterograph
+from common.heterograph.reader import read_heterograph
 from common.heterograph.writer import write_heterograph
 from common.molecules.conformers import attach_conformers, embed_conformers
 from common.molecules.mapped_smiles import from_smiles
@@ -89,7 +84,6 @@ class Job:
         n_confs: how many conformers.
         seed: of everything random in it.
         is_reordered: whether its atoms stand in another order than RDKit's.
-        damage: which of ``DAMAGES`` it suffers; "" for none.
     """
 
     folder: str
@@ -98,7 +92,6 @@ class Job:
     n_confs: int
     seed: int
     is_reordered: bool = False
-    damage: str = ""
 
 
 # --- molecules -------------------------------------------------------------------------------------------------------
@@ -161,12 +154,11 @@ def draw_counts(source: str, n_confs: int, random: numpy.random.Generator) -> li
     return counts
 
 
-def plan_archive(n_confs: int, broken: float, seed: int) -> list[Job]:
+def plan_archive(n_confs: int, seed: int) -> list[Job]:
     """All entries of the archive.
 
     Args:
         n_confs: conformers in all, nearly.
-        broken: the fraction of the entries that suffer damage.
         seed: of everything random.
     """
     random = numpy.random.default_rng(seed)
@@ -177,14 +169,7 @@ def plan_archive(n_confs: int, broken: float, seed: int) -> list[Job]:
         for source in SHARES
         for i, n in enumerate(counts[source])
     ]
-    jobs = _move_shared_molecules(jobs)
-    n_broken = round(broken * len(jobs))
-    chosen = random.choice(range(1, len(jobs) - 1), min(n_broken, len(jobs) - 2), replace=False)
-    for kind, i in zip(itertools.cycle(DAMAGES), sorted(chosen.tolist()), strict=False):
-        jobs[i] = dataclasses.replace(jobs[i], damage=kind)
-        if kind == "repeats another entry":
-            jobs[i] = dataclasses.replace(jobs[-1], folder=jobs[i].folder, source=jobs[i].source, damage=kind)
-    return jobs
+    return _move_shared_molecules(jobs)
 
 
 def _share_out_molecules(counts: dict[str, list[int]], random: numpy.random.Generator) -> dict[str, list[str]]:
@@ -240,8 +225,6 @@ def write_job(output: pathlib.Path, job: Job) -> int:
     folder = output / job.folder
     write_entry(folder, mol, coords / BOHR_TO_ANGSTROM, energy, gradient)
     add_placeholders(folder / "heterograph.bin", mol.GetNumAtoms(), job.n_confs)
-    if job.damage:
-        DAMAGES[job.damage](folder)
     return job.n_confs
 
 
@@ -285,124 +268,15 @@ def compute_energies(
 
 def add_placeholders(path: pathlib.Path, n_atoms: int, n_confs: int) -> None:
     """Adds tensors of the names, shapes and types that real files have beside those that are used; all zero."""
-
-    def add(graph: Heterograph) -> None:
-        energies = ("u_ref", "u_ref_relative", *(f"u_{name}" for name in FORCE_FIELDS))
-        gradients = ("u_ref_prime", *(f"u_{name}_prime" for name in FORCE_FIELDS))
-        graph.node_frames["g"].update({name: numpy.zeros((1, n_confs)) for name in energies})
-        graph.node_frames["n1"].update(
-            {name: numpy.zeros((n_atoms, n_confs, 3), numpy.float32) for name in gradients}
-            | {"q_ref": numpy.zeros((n_atoms, 1), numpy.float32), "h0": numpy.zeros((n_atoms, 114), numpy.float32)}
-        )
-
-    change_graph(path, add)
-
-
-def change_graph(path: pathlib.Path, change: collections.abc.Callable[[Heterograph], None]) -> None:
     graph = read_heterograph(path, with_edges=True)
-    change(graph)
+    energies = ("u_ref", "u_ref_relative", *(f"u_{name}" for name in FORCE_FIELDS))
+    gradients = ("u_ref_prime", *(f"u_{name}_prime" for name in FORCE_FIELDS))
+    graph.node_frames["g"].update({name: numpy.zeros((1, n_confs)) for name in energies})
+    graph.node_frames["n1"].update(
+        {name: numpy.zeros((n_atoms, n_confs, 3), numpy.float32) for name in gradients}
+        | {"q_ref": numpy.zeros((n_atoms, 1), numpy.float32), "h0": numpy.zeros((n_atoms, 114), numpy.float32)}
+    )
     write_heterograph(path, graph)
-
-
-# --- damage ----------------------------------------------------------------------------------------------------------
-
-
-def _cut_graph(folder: pathlib.Path) -> None:
-    path = folder / "heterograph.bin"
-    os.truncate(path, path.stat().st_size * 2 // 3)
-
-
-def _make_graph_garbage(folder: pathlib.Path) -> None:
-    (folder / "heterograph.bin").write_bytes(b"<html>404 not found</html>\n" * 400)
-
-
-def _make_graph_old(folder: pathlib.Path) -> None:
-    with (folder / "heterograph.bin").open("r+b") as file:
-        file.seek(8)
-        file.write(struct.pack("<Q", 1))
-
-
-def _remove_molecule(folder: pathlib.Path) -> None:
-    (folder / "mol.json").unlink()
-
-
-def _remove_graph(folder: pathlib.Path) -> None:
-    (folder / "heterograph.bin").unlink()
-
-
-def _cut_molecule(folder: pathlib.Path) -> None:
-    path = folder / "mol.json"
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def _swap_molecule(folder: pathlib.Path) -> None:
-    """Methanol's mol.json: no entry of the archive is methanol but one of the example's, which is small."""
-    source = ROOT / "tests" / "data" / "heterograph" / "methanol-opt-path" / "mol.json"
-    shutil.copyfile(source, folder / "mol.json")
-
-
-def _rename_nodes(folder: pathlib.Path) -> None:
-    path = folder / "heterograph.bin"
-    n_atoms = read_heterograph(path, keep=()).node_counts["n1"]
-    write_heterograph(path, Heterograph(("atom",), (), {"atom": n_atoms}, {"atom": {}}, edges={}))
-
-
-def _lose_an_energy(folder: pathlib.Path) -> None:
-    def change(graph: Heterograph) -> None:
-        graph.node_frames["g"]["u_qm"] = graph.node_frames["g"]["u_qm"][:, 1:]
-
-    change_graph(folder / "heterograph.bin", change)
-
-
-def _make_one_energy_nan(folder: pathlib.Path) -> None:
-    def change(graph: Heterograph) -> None:
-        graph.node_frames["g"]["u_qm"][0, 0] = numpy.nan
-
-    change_graph(folder / "heterograph.bin", change)
-
-
-def _make_coordinates_nan(folder: pathlib.Path) -> None:
-    change_graph(folder / "heterograph.bin", lambda graph: graph.node_frames["n1"]["xyz"].fill(numpy.nan))
-
-
-def _make_atoms_overlap(folder: pathlib.Path) -> None:
-    def change(graph: Heterograph) -> None:
-        xyz = graph.node_frames["n1"]["xyz"]
-        xyz[0, 0] = xyz[1, 0]
-
-    change_graph(folder / "heterograph.bin", change)
-
-
-def _make_a_force_absurd(folder: pathlib.Path) -> None:
-    def change(graph: Heterograph) -> None:
-        graph.node_frames["n1"]["u_qm_prime"][0, 0] = 1e3
-
-    change_graph(folder / "heterograph.bin", change)
-
-
-def _make_link_out(folder: pathlib.Path) -> None:
-    (folder / "mol.json").unlink()
-    (folder / "mol.json").symlink_to("/etc/hostname")
-
-
-DAMAGES: dict[str, collections.abc.Callable[[pathlib.Path], None]] = {
-    "graph cut short": _cut_graph,
-    "graph is a web page": _make_graph_garbage,
-    "graph of DGL 0.4": _make_graph_old,
-    "mol.json missing": _remove_molecule,
-    "graph missing": _remove_graph,
-    "mol.json cut short": _cut_molecule,
-    "mol.json of another molecule": _swap_molecule,
-    "unknown node type": _rename_nodes,
-    "an energy too few": _lose_an_energy,
-    "an energy not a number": _make_one_energy_nan,
-    "coordinates not numbers": _make_coordinates_nan,
-    "atoms overlap": _make_atoms_overlap,
-    "a force absurd": _make_a_force_absurd,
-    "mol.json is a link out of the archive": _make_link_out,
-    "repeats another entry": lambda folder: None,
-}
-"""What can be wrong with an entry, and how it is brought about; the last is planned, not done."""
 
 
 # --- the run ---------------------------------------------------------------------------------------------------------
@@ -412,16 +286,15 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conformers", type=int, required=True, help="in all, nearly")
     parser.add_argument("--output", type=pathlib.Path, required=True, help="folder of the archive, which must be new")
-    parser.add_argument("--broken", type=float, default=0.0, help="fraction of damaged entries; default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="another seed, another archive; default: %(default)s")
     parser.add_argument("--n-workers", type=int, default=count_available_cpus(), help="default: %(default)s")
     arguments = parser.parse_args()
-    if arguments.conformers < 1 or not 0.0 <= arguments.broken <= 0.5 or arguments.n_workers < 1:
-        parser.error("--conformers and --n-workers must be 1 or more, --broken from 0 to 0.5")
+    if arguments.conformers < 1 or arguments.n_workers < 1:
+        parser.error("--conformers and --n-workers must be 1 or more")
     return arguments
 
 
-def make_archive(n_confs: int, output: pathlib.Path, broken: float, seed: int, n_workers: int) -> list[tuple[Job, int]]:
+def make_archive(n_confs: int, output: pathlib.Path, seed: int, n_workers: int) -> list[tuple[Job, int]]:
     """Writes the archive; gives the jobs and how many conformers each wrote.
 
     Raises:
@@ -429,11 +302,11 @@ def make_archive(n_confs: int, output: pathlib.Path, broken: float, seed: int, n
     """
     if output.exists():
         raise ValueError(f"{output}: is there already; remove it or name another --output")
-    jobs = plan_archive(n_confs, broken, seed)
+    jobs = plan_archive(n_confs, seed)
     items = [(output, job) for job in jobs]
     written = run_in_processes(_write_item, items, n_workers, [1] * len(items), "writing", "entry")
     done = list(zip(jobs, written, strict=True))
-    (output / "MADE-UP.txt").write_text(f"{__doc__}\nconformers {n_confs}, broken {broken}, seed {seed}\n")
+    (output / "MADE-UP.txt").write_text(f"{__doc__}\nconformers {n_confs}, seed {seed}\n")
     return done
 
 
@@ -443,12 +316,10 @@ def _write_item(item: tuple[pathlib.Path, Job]) -> int:
 
 def main() -> None:
     arguments = parse_arguments()
-    done = make_archive(arguments.conformers, arguments.output, arguments.broken, arguments.seed, arguments.n_workers)
+    done = make_archive(arguments.conformers, arguments.output, arguments.seed, arguments.n_workers)
     for source in SHARES:
         counts = [n for job, n in done if job.source == source and n]
         print(f"{source}: {len(counts)} entries, {sum(counts)} conformers, at most {max(counts)} in one")
-    for kind, count in collections.Counter(job.damage for job, n in done if job.damage and n).items():
-        print(f"damaged: {count} entries, {kind}")
     n_lost = sum(n == 0 for _, n in done)
     if n_lost:
         print(f"{n_lost} molecules are not in it: no geometry was found for them")

@@ -56,7 +56,7 @@ def count_bytes(folder: pathlib.Path) -> int:
 
 def measure(n_confs: int, folder: pathlib.Path, force_field: str, n_workers: int) -> list[str]:
     """Lines of the table for an archive of one size."""
-    done = make_archive(n_confs, folder / "8150601", 0.0, 0, n_workers)
+    done = make_archive(n_confs, folder / "8150601", 0, n_workers)
     n_confs = sum(n for _, n in done)
     n_molecules = len({job.smiles for job, _ in done})
     raw, parameters = folder / "data-raw", folder / "parameters.pt"

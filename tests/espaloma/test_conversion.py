@@ -1,9 +1,19 @@
-"""The account of a source: duplicates, and what the console says."""
+"""The conversion: damage that is named, duplicates, and what the console says."""
 
 import pathlib
+import shutil
+
+import pytest
 
 from common.data.shards import Shards
-from common.espaloma.conversion import ADVICE, Account, format_account, settle_account
+from common.espaloma.archive import EntryLocation, find_entries
+from common.espaloma.conversion import ADVICE, Account, format_account, read_location, settle_account
+from common.espaloma.entry import EntryError
+from tests.damages import DROPPED, REFUSED
+from tests.helpers import DATA
+
+MAX_FORCE = 1e5
+"""[kcal/mol/Angstrom]."""
 
 
 def make_shards(*results: list[dict]) -> Shards:
@@ -58,3 +68,34 @@ def test_dropped_conformers_are_added_up_by_reason():
     assert account.n_confs_dropped == 7
     lines = format_account("gen2-opt", account, pathlib.Path("archive"), 2).splitlines()
     assert lines[1:] == ["  6 conformers with overlap, in g/1, g/2", "  1 conformers with force, in g/2"]
+
+
+@pytest.fixture
+def ethanol(tmp_path) -> pathlib.Path:
+    """A sound entry of an archive, for a test to damage."""
+    folder = tmp_path / "gen2-torsion" / "12"
+    shutil.copytree(DATA / "heterograph" / "ethanol", folder, ignore=shutil.ignore_patterns("expected*"))
+    return folder
+
+
+def locate(folder: pathlib.Path) -> EntryLocation:
+    [location] = find_entries(folder.parents[1], ["gen2-torsion"])["gen2-torsion"]
+    return location
+
+
+@pytest.mark.parametrize("damage", REFUSED, ids=lambda damage: damage.__name__)
+def test_damage_to_an_entry_is_named(damage, ethanol):
+    damage(ethanol)
+    with pytest.raises(EntryError) as caught:
+        read_location(locate(ethanol), MAX_FORCE)
+    assert "gen2-torsion/12" in str(caught.value)
+    assert REFUSED[damage] in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", DROPPED, ids=lambda damage: damage.__name__)
+def test_a_damaged_conformer_is_left_out_and_counted(damage, ethanol):
+    n_sound = read_location(locate(ethanol), MAX_FORCE).entry.n_confs
+    damage(ethanol)
+    converted = read_location(locate(ethanol), MAX_FORCE)
+    assert converted.dropped == {DROPPED[damage]: 1}
+    assert converted.entry.n_confs == n_sound - 1

@@ -17,11 +17,12 @@ from common.espaloma.entry import (
     read_entry,
 )
 from common.espaloma.writer import write_entry
-from common.heterograph.reader import Heterograph, read_heterograph
+from common.heterograph.reader import Heterograph
 from common.heterograph.writer import write_heterograph
 from common.molecules.conformers import embed_conformers
 from common.molecules.mapped_smiles import from_smiles
 from common.units import BOHR_TO_ANGSTROM
+from tests.damages import change_graph
 from tests.helpers import DATA
 
 HETEROGRAPHS = DATA / "heterograph"
@@ -38,13 +39,6 @@ def ethanol(tmp_path) -> pathlib.Path:
     return pathlib.Path(
         shutil.copytree(HETEROGRAPHS / "ethanol", tmp_path / "12", ignore=shutil.ignore_patterns("exp*"))
     )
-
-
-def change_graph(folder: pathlib.Path, change) -> None:
-    """Rewrites ``heterograph.bin`` after ``change(node_frames)``."""
-    graph = read_heterograph(folder / "heterograph.bin", with_edges=True)
-    change(graph.node_frames)
-    write_heterograph(folder / "heterograph.bin", graph)
 
 
 # --- physics ---------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import pyarrow
 import pytest
 import torch
 
-from benchmarks.make_archive import change_graph, make_archive
+from benchmarks.make_archive import make_archive
 from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
 from common.data.shards import check_output, make_shards, publish_datasets
 from common.data.splits import split_molecules
@@ -31,6 +31,7 @@ from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import parameterize
 from common.sufficient_statistics.plan import index_rows
 from tests.commands import ROOT, SCRIPTS, STARTER, make_command
+from tests.damages import make_a_force_absurd
 from tests.helpers import make_entries, raises_with_advice, write_dataset
 
 SAMPLE = ROOT / "tests" / "data" / "heterograph" / "ethanol"
@@ -61,7 +62,7 @@ def get_error(done: subprocess.CompletedProcess) -> str:
 def finished(tmp_path_factory) -> pathlib.Path:
     """An archive and what the first three stages make of it."""
     folder = tmp_path_factory.mktemp("finished")
-    make_archive(N_CONFS, folder / "8150601", 0.0, seed=0, n_workers=1)
+    make_archive(N_CONFS, folder / "8150601", seed=0, n_workers=1)
     for name in ("001", "002", "003"):
         done = run(name, folder, folder)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -74,11 +75,7 @@ def finished(tmp_path_factory) -> pathlib.Path:
 def test_absurd_forces_are_dropped_above_a_ceiling_and_counted(finished, tmp_path):
     shutil.copytree(finished / "8150601", tmp_path / "8150601")
     entry = "spice-pubchem/5"
-
-    def change(graph):
-        graph.node_frames["n1"]["u_qm_prime"][0, 2] = 1e3
-
-    change_graph(tmp_path / "8150601" / entry / "heterograph.bin", change)
+    make_a_force_absurd(tmp_path / "8150601" / entry, conformer=2)
     done = run("001", tmp_path, tmp_path, "--max-force", 1e5)
     assert done.returncode == 0, done.stderr
     assert f"1 conformers with a force above 100000 kcal/mol/A, in {entry}" in done.stdout

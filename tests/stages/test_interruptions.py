@@ -90,7 +90,7 @@ class Finished(typing.NamedTuple):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Finished:
     folder = tmp_path_factory.mktemp("undisturbed")
-    make_archive(N_CONFS, folder / "8150601", 0.0, seed=0, n_workers=1)
+    make_archive(N_CONFS, folder / "8150601", seed=0, n_workers=1)
     seconds = {}
     for name in STAGES:
         begin = time.monotonic()
