@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXAMPLE := outputs/example
 
-.PHONY: help example test lint clean
+.PHONY: help example test lint rooms clean
 
 help:
 	@echo "make example   install into .venv and run the five stages on the example archive, about five minutes"
 	@echo "make test      install into .venv and run the test suite"
 	@echo "make lint      check style, the order of the rooms, types"
+	@echo "make rooms     list the rooms of common/ and which imports from which"
 	@echo "make clean     remove .venv and $(EXAMPLE)"
 
 # torch comes first: the pinned build then satisfies every package that asks for "torch"
@@ -38,6 +39,9 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+rooms: .venv/installed
+	$(BIN)/python -m tests.house
 
 clean:
 	rm -rf .venv $(EXAMPLE)

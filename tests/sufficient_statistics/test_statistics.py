@@ -1,0 +1,81 @@
+"""Statistics as a file: read back to the last bit, and not at all where anything has changed."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from common.sufficient_statistics.linearization import Linearization
+from common.sufficient_statistics.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
+
+
+def make_group(seed: int) -> GroupStatistics:
+    generator = torch.Generator().manual_seed(seed)
+    matrices = (torch.randn(3, 3, generator=generator, dtype=torch.float64) for _ in range(4))
+    return GroupStatistics(5, 4, 31, *matrices, sum_squared_weights=1.0 / 3.0)
+
+
+@pytest.fixture
+def statistics(parity_molecules) -> Statistics:
+    return Statistics(
+        linearization=Linearization(parity_molecules.force_field, torch.tensor([[0, 1], [1, 1]])),
+        columns=torch.tensor([3, 8]),
+        groups={("one", "train"): make_group(0), ("two", "test"): make_group(1)},
+        exercise={"Bonds": torch.tensor([[1, 2], [0, 0]])},
+        splits={"[H:1][H:2]": "train"},
+        n_molecules={"train": 1, "validation": 0, "test": 0},
+        fingerprint="0123456789abcdef",
+        n_ranks=2,
+        seconds=0.1,
+        peak_memory=312.5,
+        is_reused=False,
+    )
+
+
+def save(statistics: Statistics, folder):
+    path = folder / f"{statistics.fingerprint}.pt"
+    save_statistics(path, statistics)
+    return path
+
+
+def test_statistics_come_back_to_the_last_bit(statistics, tmp_path):
+    path = save(statistics, tmp_path)
+    found = load_statistics(path, statistics.linearization.reference, is_reused=True)
+    assert found.is_reused
+    for field in dataclasses.fields(Statistics):
+        one, other = getattr(found, field.name), getattr(statistics, field.name)
+        if field.name == "linearization":
+            assert torch.equal(one.vdw_pairs, other.vdw_pairs)
+            assert one.reference is other.reference
+        elif field.name == "groups":
+            assert one.keys() == other.keys()
+            for group, expected in zip(one.values(), other.values(), strict=True):
+                for name, value in dataclasses.asdict(expected).items():
+                    mine = getattr(group, name)
+                    assert torch.equal(mine, value) if isinstance(value, torch.Tensor) else mine == value
+        elif field.name == "columns":
+            assert torch.equal(one, other)
+        elif field.name == "exercise":
+            assert torch.equal(one["Bonds"], other["Bonds"])
+        elif field.name != "is_reused":
+            assert one == other
+
+
+def test_nothing_is_nothing(parity_molecules, tmp_path):
+    assert load_statistics(tmp_path / "x.pt", parity_molecules.force_field, is_reused=True) is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "no checksum", "another's checksum"])
+def test_what_has_changed_since_is_not_read(statistics, tmp_path, damage):
+    path = save(statistics, tmp_path)
+    contents = bytearray(path.read_bytes())
+    if damage == "cut":
+        path.write_bytes(contents[: len(contents) // 2])
+    elif damage == "flip":
+        contents[len(contents) // 2] ^= 1
+        path.write_bytes(contents)
+    elif damage == "no checksum":
+        path.with_suffix(".sha256").unlink()
+    else:
+        path.with_suffix(".sha256").write_text("0" * 64 + "\n")
+    assert load_statistics(path, statistics.linearization.reference, is_reused=True) is None
