@@ -14,11 +14,12 @@ About a minute for the four sources (16,400 molecules, 898,000 conformers) on tw
 where it stopped.
 """
 
-import argparse
+import dataclasses
 import functools
 import json
 import pathlib
 import time
+import typing
 
 import rdkit
 
@@ -31,69 +32,62 @@ from common.processes.slices import cut_into_slices
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
 from common.reporting.console import suggest_command
-
-MAX_FORCE = None  # [kcal/mol/A] conformers with a larger force on any atom are dropped; None keeps them all
-MAX_FAILED_FRACTION = 0.05  # of a source's entries; with more of them something is wrong with the archive
-SLICE_BYTES = 8_000_000  # of the files of the entries in one shard: about half a second of work
-N_NAMED = 3  # entries named on the console for each reason; provenance.json names them all
+from common.runs.options import read_settings
+from common.runs.settings import AtLeastOne, Contents, Machine, NonNegative, Positive, Share, StageSettings
 
 OUTPUTS = pathlib.Path("outputs")
-OUTPUT = OUTPUTS / "data-raw"
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--input", type=pathlib.Path, default=OUTPUTS / "8150601", help="default: %(default)s")
-    parser.add_argument("--output", type=pathlib.Path, default=OUTPUT, help="default: %(default)s")
-    parser.add_argument("--sources", nargs="+", choices=SOURCES, default=SOURCES, help="default: all of them")
-    parser.add_argument(
-        "--max-force",
-        type=float,
-        default=MAX_FORCE,
-        help="drop conformers with larger forces [kcal/mol/A]; default: none",
-    )
-    parser.add_argument(
-        "--n-workers", type=int, default=count_available_cpus(), help="number of processes; default: %(default)s"
-    )
-    arguments = parser.parse_args()
-    if arguments.n_workers < 1:
-        parser.error("--n-workers must be 1 or more")
-    arguments.sources = [
-        source for source in SOURCES if source in arguments.sources
-    ]  # of repeated entries the first stays
-    return arguments
+@dataclasses.dataclass(frozen=True)
+class Settings(StageSettings):
+    """What is converted, and what is left out."""
+
+    sources: tuple[typing.Literal[SOURCES], ...] = SOURCES  # which parts of the archive
+    max_force: Positive[float] | None = None  # [kcal/mol/A] conformers with a larger force on any atom are dropped
+    max_failed_fraction: Share[float] = 0.05  # of a source's entries; with more, something is wrong with the archive
+    slice_bytes: Machine[AtLeastOne[int]] = 8_000_000  # of the entries in one shard: about half a second of work
+    n_named: Machine[NonNegative[int]] = 3  # entries named on the console for each reason; provenance.json has all
+
+    input: Contents[pathlib.Path] = OUTPUTS / "8150601"  # the unpacked archive
+    output: Machine[pathlib.Path] = OUTPUTS / "data-raw"  # folder of data sets
+    n_workers: Machine[AtLeastOne[int]] = dataclasses.field(default_factory=count_available_cpus)  # processes
+
+    def check(self) -> None:
+        if not self.sources:
+            raise ValueError(f"sources: name at least one of {', '.join(SOURCES)}")
 
 
-def check_failures(accounts: dict[str, Account], archive: pathlib.Path) -> None:
+def check_failures(accounts: dict[str, Account], settings: Settings) -> None:
     """Ends the run, and leaves an earlier artifact as it is, if too little of a source can be used."""
     for source, account in accounts.items():
-        if len(account.failed) > MAX_FAILED_FRACTION * account.n_found:
+        if len(account.failed) > settings.max_failed_fraction * account.n_found:
             raise ValueError(
-                f"{len(account.failed)} of {account.n_found} entries of {source} in {archive} cannot be used (the "
-                f"reasons are given above), more than {MAX_FAILED_FRACTION:.0%}: download and unpack {source}.tar.gz "
-                "again, or raise MAX_FAILED_FRACTION in this script; nothing was written"
+                f"{len(account.failed)} of {account.n_found} entries of {source} in {settings.input} cannot be used "
+                f"(the reasons are given above), more than {settings.max_failed_fraction:.0%}: download and unpack "
+                f"{source}.tar.gz again, or raise --max-failed-fraction; nothing was written"
             )
 
 
 def main() -> None:
-    arguments = parse_arguments()
-    with reserve_output(arguments.output, ["smiles.json"]):
-        convert(arguments)
-    print(suggest_command("002-parameterize.py", {"--input": (arguments.output, OUTPUT)}))
+    settings = read_settings(Settings)
+    with reserve_output(settings.output, ["smiles.json"]):
+        convert(settings)
+    print(suggest_command("002-parameterize.py", {"--input": (settings.output, Settings.output)}))
 
 
-def convert(arguments: argparse.Namespace) -> None:
+def convert(settings: Settings) -> None:
     """Makes the data sets, or ends with the reason why not."""
+    sources = [source for source in SOURCES if source in settings.sources]  # of repeated entries the first stays
     start = time.perf_counter()
-    locations = find_entries(arguments.input, arguments.sources)
-    settings = {"max_force": arguments.max_force, "rdkit": rdkit.__version__, "format": FORMAT}
-    convert = functools.partial(convert_slice, arguments.max_force)
+    locations = find_entries(settings.input, sources)
+    conversion = {"max_force": settings.max_force, "rdkit": rdkit.__version__, "format": FORMAT}
+    convert = functools.partial(convert_slice, settings.max_force)
     finished, accounts, seen = [], {}, {}
     n_confs_made = 0
     for source, entries in locations.items():
-        slices = cut_into_slices(entries, [sum(entry.n_bytes) for entry in entries], SLICE_BYTES)
-        n_workers = min(arguments.n_workers, len(slices))
-        shards = make_shards(arguments.output, source, slices, convert, settings, n_workers, description=source)
+        slices = cut_into_slices(entries, [sum(entry.n_bytes) for entry in entries], settings.slice_bytes)
+        n_workers = min(settings.n_workers, len(slices))
+        shards = make_shards(settings.output, source, slices, convert, conversion, n_workers, description=source)
         n_confs_made += sum(
             row["n_confs"]
             for result, made in zip(shards.results, shards.made, strict=True)
@@ -101,17 +95,17 @@ def convert(arguments: argparse.Namespace) -> None:
             if made
         )
         shards, accounts[source], seen = settle_account(shards, seen)
-        finished.append((shards, {"stage": pathlib.Path(__file__).stem, **make_provenance(accounts[source], settings)}))
-        print(format_account(source, accounts[source], arguments.input, N_NAMED))
-    check_failures(accounts, arguments.input)
+        finished.append((shards, {"stage": pathlib.Path(__file__).stem, **make_provenance(accounts[source], conversion)}))
+        print(format_account(source, accounts[source], settings.input, settings.n_named))
+    check_failures(accounts, settings)
     smiles = sorted({smiles for account in accounts.values() for smiles in account.smiles})
-    publish_datasets(arguments.output, finished, {"smiles.json": json.dumps(smiles, indent=0) + "\n"})
+    publish_datasets(settings.output, finished, {"smiles.json": json.dumps(smiles, indent=0) + "\n"})
     seconds = time.perf_counter() - start
     print(
         f"{len(smiles)} molecules; {seconds:.1f} s, {n_confs_made / seconds:.0f} conformers per second, "
         f"peak memory {format_peak_memory()}"
     )
-    print(f"wrote {arguments.output}")
+    print(f"wrote {settings.output}")
 
 
 if __name__ == "__main__":

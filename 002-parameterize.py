@@ -10,12 +10,13 @@ Writes  outputs/openff-2.1.0.pt           parameters and topologies as tensors (
 About two minutes for the full data (16,400 molecules) on two cores, charges included.
 """
 
-import argparse
+import dataclasses
 import json
 import pathlib
 import re
 import tempfile
 import time
+import typing
 
 from common.files.atomic import replace_atomically
 from common.forcefields.parameter_file import save_parameters
@@ -24,18 +25,35 @@ from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
 from common.reporting.console import suggest_command
+from common.runs.options import read_settings
+from common.runs.settings import AtLeastOne, Contents, Machine, Share, StageSettings
 from common.smirnoff.find import find_force_field
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import count_reasons, parameterize
 
-FORCE_FIELD = "openff-2.1.0.offxml"  # path, or name of a file in force-fields/ or in an installed package
-INPUT = pathlib.Path("outputs/data-raw")  # folder with smiles.json
-OUTPUTS = pathlib.Path("outputs")  # the result goes to outputs/<force field>.pt
-ENGINE = "builtin"  # or "openff": the OpenFF stack of environment.yml, slower, the same numbers
-MAX_FAILED_FRACTION = 0.05  # the stage fails if more molecules than this fraction cannot be parameterised
-
 ENGINES = {"builtin": parameterize, "openff": parameterize_with_openff}
 """Functions from (force field file, mapped SMILES, number of processes) to ParameterizedMolecules."""
+
+
+OUTPUTS = pathlib.Path("outputs")
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(StageSettings):
+    """Which force field, which molecules."""
+
+    force_field: Contents[str] = "openff-2.1.0.offxml"  # path, or name of a file in force-fields/ or a package
+    engine: typing.Literal["builtin", "openff"] = "builtin"  # "openff": the OpenFF stack, slower, the same numbers
+    max_failed_fraction: Share[float] = 0.05  # fails if more molecules than this cannot be parameterised
+
+    input: Contents[pathlib.Path] = OUTPUTS / "data-raw"  # folder with smiles.json
+    smiles: Contents[pathlib.Path | None] = None  # instead, a file of mapped SMILES, one a line or a JSON list
+    output: Machine[pathlib.Path | None] = None  # None: outputs/<force field>.pt
+    n_workers: Machine[AtLeastOne[int]] = dataclasses.field(default_factory=count_available_cpus)  # processes
+
+    def check(self) -> None:
+        if self.smiles is not None and self.input != Settings.input:
+            raise ValueError("--input and --smiles: both say where the molecules are; leave one of them out")
 
 
 def read_smiles(path: pathlib.Path) -> list[str]:
@@ -64,7 +82,9 @@ def read_smiles(path: pathlib.Path) -> list[str]:
     return list(dict.fromkeys(smiles))
 
 
-def report_failures(failures: dict[str, str], n_molecules: int, output: pathlib.Path) -> None:
+def report_failures(
+    failures: dict[str, str], n_molecules: int, max_failed_fraction: float, output: pathlib.Path
+) -> None:
     """Prints how many molecules failed and why.
 
     Raises:
@@ -72,49 +92,38 @@ def report_failures(failures: dict[str, str], n_molecules: int, output: pathlib.
     """
     for reason, count, example in count_reasons(failures):
         print(f"  {count:6d}  {reason}, e.g. {example}")
-    if len(failures) > MAX_FAILED_FRACTION * n_molecules:
+    if len(failures) > max_failed_fraction * n_molecules:
         path = output.with_suffix(".failures.json")
         with replace_atomically(path) as beside:
             beside.write_text(json.dumps(failures, indent=2) + "\n")
         raise ValueError(
-            f"{len(failures)} of {n_molecules} molecules failed, more than {MAX_FAILED_FRACTION:.0%}; {path} names "
-            "each with its reason. Choose a force field that covers them, or raise MAX_FAILED_FRACTION in this script"
+            f"{len(failures)} of {n_molecules} molecules failed, more than {max_failed_fraction:.0%}; {path} names "
+            "each with its reason. Choose a force field that covers them, or raise --max-failed-fraction"
         )
 
 
 def main() -> None:
     """Reads, parameterises, writes, and says what comes next."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--force-field", default=FORCE_FIELD, help=f"path or name, default {FORCE_FIELD}")
-    source = parser.add_mutually_exclusive_group()
-    source.add_argument("--input", type=pathlib.Path, default=INPUT, help=f"folder with smiles.json, default {INPUT}")
-    source.add_argument("--smiles", type=pathlib.Path, help="file of mapped SMILES, one a line or a JSON list")
-    parser.add_argument("--output", type=pathlib.Path, help="default outputs/<force field>.pt")
-    parser.add_argument("--engine", choices=ENGINES, default=ENGINE, help="default %(default)s")
-    parser.add_argument("--n-workers", type=int, default=count_available_cpus(), help="processes, default %(default)s")
-    arguments = parser.parse_args()
-    if arguments.n_workers < 1:
-        parser.error("--n-workers must be at least 1")
-
-    force_field = read_force_field(find_force_field(arguments.force_field))
-    smiles = read_smiles(arguments.smiles or arguments.input)
-    output = arguments.output or OUTPUTS / f"{force_field.name.removesuffix('.offxml')}.pt"
+    settings = read_settings(Settings)
+    force_field = read_force_field(find_force_field(settings.force_field))
+    smiles = read_smiles(settings.smiles or settings.input)
+    output = settings.output or OUTPUTS / f"{force_field.name.removesuffix('.offxml')}.pt"
     if output.is_dir():
         raise ValueError(f"{output}: is a folder; name a file with --output")
     output.parent.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=output.parent).close()  # says now, not after the work, that nothing can be written there
-    print(f"{len(smiles)} molecules, force field {force_field.name}, engine {arguments.engine}")
+    print(f"{len(smiles)} molecules, force field {force_field.name}, engine {settings.engine}")
 
     start = time.perf_counter()
-    molecules = ENGINES[arguments.engine](force_field, smiles, arguments.n_workers)
+    molecules = ENGINES[settings.engine](force_field, smiles, settings.n_workers)
     seconds = time.perf_counter() - start
     print(f"charges: {molecules.provenance['charge_model']}")
     n_done, n_failed = len(molecules.topologies), len(molecules.failures)
     print(f"{n_done} molecules parameterised, {n_failed} failed; {len(smiles) / seconds:.1f} molecules per second")
-    report_failures(molecules.failures, len(smiles), output)
+    report_failures(molecules.failures, len(smiles), settings.max_failed_fraction, output)
     save_parameters(output, molecules)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB written; peak memory {format_peak_memory()}")
-    options = {"--input": (arguments.input, INPUT), "--parameters": (output, OUTPUTS / "openff-2.1.0.pt")}
+    options = {"--input": (settings.input, Settings.input), "--parameters": (output, OUTPUTS / "openff-2.1.0.pt")}
     print(suggest_command("003-cluster-and-filter.py", options))
 
 

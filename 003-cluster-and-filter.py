@@ -2,8 +2,8 @@
 
 Reads   outputs/data-raw/<source>/           what 001-convert-espaloma-data.py wrote
         outputs/openff-2.1.0.pt              what 002-parameterize.py wrote
-Writes  outputs/data-clustered/<source>/     entries with parameters, those of CLUSTER_SOURCES thinned
-        outputs/data-filtered/<source>/      instead, with all conformers, where CLUSTER is switched off
+Writes  outputs/data-clustered/<source>/     entries with parameters, those of cluster_sources thinned
+        outputs/data-filtered/<source>/      instead, with all conformers, with --no-cluster
 
     python 003-cluster-and-filter.py
     python 003-cluster-and-filter.py --no-cluster
@@ -16,7 +16,7 @@ About a minute for the 898,000 conformers of the four sources on two cores, most
 interrupted run goes on where it stopped.
 """
 
-import argparse
+import dataclasses
 import functools
 import pathlib
 import time
@@ -27,6 +27,8 @@ from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
 from common.reporting.console import format_left_out, suggest_command
+from common.runs.options import read_settings
+from common.runs.settings import AtLeastOne, Contents, Machine, NonNegative, Positive, StageSettings
 from common.selection.filtering import (
     VERSION,
     KnownMolecules,
@@ -36,37 +38,27 @@ from common.selection.filtering import (
     write_filtered_shard,
 )
 
-CLUSTER = True  # False keeps every conformer and writes to outputs/data-filtered
-CLUSTER_SOURCES = ("gen2-opt",)  # the sources whose conformers are thinned; the others pass through
-RMSD_THRESHOLD = 0.25  # [Angstrom] conformers at this distance or nearer are neighbours
-N_REASONS_SHOWN = 5  # reasons for leaving molecules out that are printed; provenance.json has all of them
-
 OUTPUTS = pathlib.Path("outputs")
-CLUSTERED = OUTPUTS / "data-clustered"
-PARAMETERS = OUTPUTS / "openff-2.1.0.pt"
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--input", type=pathlib.Path, default=OUTPUTS / "data-raw", help="default: %(default)s")
-    parser.add_argument("--parameters", type=pathlib.Path, default=PARAMETERS, help="default: %(default)s")
-    parser.add_argument(
-        "--output",
-        type=pathlib.Path,
-        help="default: outputs/data-clustered, or outputs/data-filtered with --no-cluster",
-    )
-    parser.add_argument(
-        "--cluster", action=argparse.BooleanOptionalAction, default=CLUSTER, help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--n-workers", type=int, default=count_available_cpus(), help="number of processes; default: %(default)s"
-    )
-    arguments = parser.parse_args()
-    if arguments.n_workers < 1:
-        parser.error("--n-workers must be 1 or more")
-    if arguments.output is None:
-        arguments.output = CLUSTERED if arguments.cluster else OUTPUTS / "data-filtered"
-    return arguments
+@dataclasses.dataclass(frozen=True)
+class Settings(StageSettings):
+    """What is thinned, and how."""
+
+    cluster: bool = True  # False keeps every conformer and writes to outputs/data-filtered
+    cluster_sources: tuple[str, ...] = ("gen2-opt",)  # whose conformers are thinned; the others pass through
+    rmsd_threshold: Positive[float] = 0.25  # [Angstrom] conformers at this distance or nearer are neighbours
+    n_reasons_shown: Machine[NonNegative[int]] = 5  # reasons for leaving molecules out; provenance.json has all
+
+    input: Contents[pathlib.Path] = OUTPUTS / "data-raw"  # folder of data sets
+    parameters: Contents[pathlib.Path] = OUTPUTS / "openff-2.1.0.pt"  # what 002 wrote
+    output: Machine[pathlib.Path | None] = None  # None: outputs/data-clustered, with --no-cluster data-filtered
+    n_workers: Machine[AtLeastOne[int]] = dataclasses.field(default_factory=count_available_cpus)  # processes
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where the data sets go."""
+        return self.output or OUTPUTS / ("data-clustered" if self.cluster else "data-filtered")
 
 
 def make_provenance(
@@ -96,7 +88,7 @@ def make_provenance(
     }
 
 
-def print_account(source: str, contents: SourceContents, shards: Shards) -> None:
+def print_account(source: str, contents: SourceContents, shards: Shards, n_reasons_shown: int) -> None:
     before, counts = contents.before, sum_counts(shards.results)
     n_without = before["conformers"] - counts["conformers_read"]
     n_alike = counts["conformers_read"] - counts["conformers_kept"]
@@ -108,47 +100,49 @@ def print_account(source: str, contents: SourceContents, shards: Shards) -> None
     if counts["single_conformer_entries"]:
         print(f"  {counts['single_conformer_entries']} entries have a single conformer: only their forces count")
     reasons = sorted(contents.left_out, key=lambda reason: -len(contents.left_out[reason]))
-    for reason in reasons[:N_REASONS_SHOWN]:
+    for reason in reasons[:n_reasons_shown]:
         names = contents.left_out[reason]
         print(f"  {len(names)} molecules without parameters, e.g. {names[0]}: {reason}")
-    if len(reasons) > N_REASONS_SHOWN:
-        print(f"  and {len(reasons) - N_REASONS_SHOWN} more reasons, all of them in {source}/provenance.json")
+    if len(reasons) > n_reasons_shown:
+        print(f"  and {len(reasons) - n_reasons_shown} more reasons, all of them in {source}/provenance.json")
 
 
 def main() -> None:
-    arguments = parse_arguments()
-    if arguments.output.resolve() == arguments.input.resolve():
-        raise ValueError(f"{arguments.output}: is the input, too; choose another --output")
-    with reserve_output(arguments.output):
-        filter_data(arguments)
-    options = {"--data": (arguments.output, CLUSTERED), "--parameters": (arguments.parameters, PARAMETERS)}
+    settings = read_settings(Settings)
+    output = settings.folder
+    if output.resolve() == settings.input.resolve():
+        raise ValueError(f"{output}: is the input, too; choose another --output")
+    with reserve_output(output):
+        filter_data(settings, output)
+    options = {
+        "--data": (output, OUTPUTS / "data-clustered"),
+        "--parameters": (settings.parameters, Settings.parameters),
+    }
     print(suggest_command("004-train.py", options))
 
 
-def filter_data(arguments: argparse.Namespace) -> None:
+def filter_data(settings: Settings, output: pathlib.Path) -> None:
     """Makes the data sets of what is kept."""
     start = time.perf_counter()
-    known = read_known_molecules(arguments.parameters)
-    sources = {source: arguments.input / source for source in list_sources(arguments.input)}
+    known = read_known_molecules(settings.parameters)
+    sources = {source: settings.input / source for source in list_sources(settings.input)}
     contents = {source: examine_source(folder, known) for source, folder in sources.items()}
     finished, n_confs = [], 0
     for source, folder in sources.items():
-        threshold = RMSD_THRESHOLD if arguments.cluster and source in CLUSTER_SOURCES else None
+        threshold = settings.rmsd_threshold if settings.cluster and source in settings.cluster_sources else None
         fingerprint = {"version": VERSION, "input": read_fingerprint(folder), "rmsd_threshold": threshold}
         slices = contents[source].slices
         write_shard = functools.partial(write_filtered_shard, folder, threshold)
-        shards = make_shards(
-            arguments.output, source, slices, write_shard, fingerprint, arguments.n_workers, description=source
-        )
+        shards = make_shards(output, source, slices, write_shard, fingerprint, settings.n_workers, description=source)
         finished.append((shards, make_provenance(contents[source], shards, known, fingerprint)))
-        print_account(source, contents[source], shards)
+        print_account(source, contents[source], shards, settings.n_reasons_shown)
         n_confs += sum(
             result["conformers_read"] for result, made in zip(shards.results, shards.made, strict=True) if made
         )
-    publish_datasets(arguments.output, finished)
+    publish_datasets(output, finished)
     seconds = time.perf_counter() - start
     print(f"{seconds:.0f} s, {n_confs / seconds:.0f} conformers per second, peak memory {format_peak_memory()}")
-    print(f"wrote {arguments.output}")
+    print(f"wrote {output}")
 
 
 if __name__ == "__main__":

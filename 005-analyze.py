@@ -12,9 +12,11 @@ Energies and forces of every conformer are computed anew and not taken from the 
 independent check. About 0.3 ms for each conformer, force field and processor.
 """
 
-import argparse
+import dataclasses
 import pathlib
 import time
+
+import tyro
 
 from common.analysis.console import print_results
 from common.analysis.evaluation import evaluate, index_data, load_candidates
@@ -27,48 +29,41 @@ from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
 from common.runs.curves import read_curves
+from common.runs.options import read_settings
+from common.runs.settings import AtLeastOne, Contents, Machine, StageSettings
 
-RUNS = pathlib.Path("outputs/runs")
-OUTPUT = pathlib.Path("outputs/analysis")
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "runs", metavar="RUN", nargs="*", type=pathlib.Path, help=f"run folder, or folder of runs (default: {RUNS})"
-    )
-    parser.add_argument("--output", type=pathlib.Path, default=OUTPUT, help="folder of analyses (default: %(default)s)")
-    parser.add_argument("--data", type=pathlib.Path, help="folder of data sets (default: that of the first run)")
-    parser.add_argument("--parameters", type=pathlib.Path, help="what 002 wrote (default: what each run started from)")
-    parser.add_argument(
-        "--force-field", nargs="+", default=[], metavar="FILE", help="further force field files (.offxml) to score"
-    )
-    parser.add_argument(
-        "--n-workers", type=int, default=count_available_cpus(), help="number of processes (default: %(default)s)"
-    )
-    arguments = parser.parse_args()
-    if arguments.n_workers < 1:
-        parser.error("--n-workers must be at least 1")
-    return arguments
+OUTPUTS = pathlib.Path("outputs")
 
 
-def open_study(arguments: argparse.Namespace) -> Study:
+@dataclasses.dataclass(frozen=True)
+class Settings(StageSettings):
+    """What is set side by side."""
+
+    runs: tyro.conf.Positional[tuple[pathlib.Path, ...]] = ()  # run folders, or a folder of runs; none: outputs/runs
+    force_field: tuple[str, ...] = ()  # further force field files (.offxml) to score
+    data: Contents[pathlib.Path | None] = None  # folder of data sets; None: that of the first run
+    parameters: Contents[pathlib.Path | None] = None  # what 002 wrote; None: what each run started from
+    output: Machine[pathlib.Path] = OUTPUTS / "analysis"  # folder of analyses
+    n_workers: Machine[AtLeastOne[int]] = dataclasses.field(default_factory=count_available_cpus)  # processes
+
+
+def open_study(settings: Settings) -> Study:
     """What the command line asks for: runs, or without any a force field on data."""
-    if not arguments.runs and arguments.data and arguments.parameters:
-        return study_parameters(arguments.data, arguments.parameters)
-    runs = [read_run(path) for path in arguments.runs or [RUNS]]
-    return study_runs(runs, arguments.data, arguments.parameters)
+    if not settings.runs and settings.data and settings.parameters:
+        return study_parameters(settings.data, settings.parameters)
+    runs = [read_run(path) for path in settings.runs or [OUTPUTS / "runs"]]
+    return study_runs(runs, settings.data, settings.parameters)
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    settings = read_settings(Settings)
     start = time.perf_counter()
-    study = open_study(arguments)
-    with create_analysis_folder(arguments.output) as (folder, final):
-        study = add_force_fields(study, arguments.force_field, folder / ".parameters", arguments.n_workers)
+    study = open_study(settings)
+    with create_analysis_folder(settings.output) as (folder, final):
+        study = add_force_fields(study, settings.force_field, folder / ".parameters", settings.n_workers)
         molecules = load_candidates(study.candidates)
         index = index_data(study.data, molecules, study.choose_split)
-        evaluation = evaluate(study.data, index.rows, study.candidates, study.settings, arguments.n_workers)
+        evaluation = evaluate(study.data, index.rows, study.candidates, study.settings, settings.n_workers)
         errors = sum_over_entries(evaluation)
         results = collect_results(study, index, evaluation, errors, molecules)
         curves = {name: read_curves(run.folder) for name, run in zip(study.run_names, study.runs, strict=True)}

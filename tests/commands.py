@@ -1,8 +1,11 @@
 """The command lines of the stages, for tests that run one after the other in a folder."""
 
+import importlib.util
 import pathlib
 import sys
+import types
 
+from common.runs.settings import StageSettings
 from tests.helpers import ROOT
 
 STARTER = ROOT / "example" / "starter.offxml"
@@ -17,6 +20,21 @@ SCRIPTS = {
 
 ARTIFACTS = {"001": "data-raw", "002": "starter.pt", "003": "data-clustered", "004": "runs", "005": "analysis"}
 """What each stage writes."""
+
+
+def load_stage(path: pathlib.Path) -> types.ModuleType:
+    """A numbered script as a module: it has no name that could be imported."""
+    spec = importlib.util.spec_from_file_location(f"stage_{path.stem[:3]}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_settings(script: str) -> type[StageSettings]:
+    """The class of the settings of a numbered script."""
+    return load_stage(ROOT / script).Settings
 
 
 def make_command(name: str, folder: pathlib.Path, output: pathlib.Path, n_workers: int, n_epochs: int) -> list[str]:

@@ -16,7 +16,7 @@ from common.files.plain import write_json, write_table
 from common.reporting.plots import render_svg
 from common.reporting.structures import draw_molecule
 from common.runs.curves import Curve
-from common.runs.folder import propose_names
+from common.runs.names import propose_names
 
 METRICS = "metrics.json"
 REPORT = "report.html"

@@ -72,9 +72,9 @@ def list_settings(config: collections.abc.Mapping[str, typing.Any]) -> list[tupl
     """The settings of a run as names and values to read, one line each."""
     settings = []
     for name, value in config.items():
-        if name == "versions":
+        if name in ("versions", "contents"):
             continue
-        if name == "parameters":
+        if name == "trained":
             for type_, columns in value.items():
                 settings.append((f"trained {type_}", describe_columns(columns)))
         elif isinstance(value, dict) and value:

@@ -161,7 +161,7 @@ def _list_changes(
     run = study.runs[0]
     details = read_details(run.folder / "parameters.csv")
     before, after = molecules[study.before].force_field, molecules[study.after]
-    changes = list_changes(run.config["parameters"], before, after, details)
+    changes = list_changes(run.config["trained"], before, after, details)
     if details:
         return changes
     users: dict[tuple[str, str], set[str]] = {}

@@ -15,7 +15,7 @@ from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.forcefields.parameter_file import save_parameters
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.runs.folder import find_latest_run
-from common.runs.settings import label_runs
+from common.runs.names import label_runs
 from common.smirnoff.find import find_force_field
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import parameterize
@@ -23,6 +23,16 @@ from common.sufficient_statistics.settings import PassSettings
 
 CHECK_TOLERANCE = 1e-6
 """Relative: the statistics and the direct evaluation differ by rounding alone, which stays far below."""
+
+_PASS_NAMES = (
+    "validation_fraction",
+    "test_fraction",
+    "split_seed",
+    "keep_exercised",
+    "energy_ceiling",
+    "boltzmann_temperature",
+)
+"""The settings of a run that its statistics depend on."""
 
 OPTIMUM = "optimum"
 """The candidate of a run with the least training loss there is. Without priors it fails molecules that it has not seen,
@@ -57,7 +67,7 @@ class Run:
     @property
     def parameters(self) -> pathlib.Path:
         """The ``.pt`` file that it started from."""
-        return pathlib.Path(self.config["parameters_file"])
+        return pathlib.Path(self.config["parameters"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,13 +120,13 @@ def read_run(path: str | os.PathLike) -> Run:
         raise MissingArtifactError(
             f"{folder}: this run has not ended (no summary.json)", "run", detail=f" --resume {folder}, or wait"
         )
-    config = _read_json(folder / "config.json", ("pass", "data", "parameters_file", "parameters", "force_weight"))
+    config = _read_json(folder / "config.json", ("trained", "data", "parameters", "force_weight"))
     summary = _read_json(folder / "summary.json", ("splits", "loss_initial", "loss_final"))
     splits = _read_json(folder / "splits.json", ())
-    try:
-        settings = PassSettings(**config["pass"])
-    except TypeError as error:
-        raise ArtifactError(f"{folder / 'config.json'}: made by another version ({error})", "run") from error
+    missing = [name for name in _PASS_NAMES if name not in config]
+    if missing:
+        raise ArtifactError(f"{folder / 'config.json'}: made by another version (lacks {missing[0]})", "run")
+    settings = PassSettings(**{name: config[name] for name in _PASS_NAMES}, with_vdw="vdW" in config["trained"])
     return Run(folder, config, summary, splits, settings)
 
 

@@ -1,6 +1,7 @@
 """What TensorBoard shows of a finished run beside its curves: hyperparameters, a table of errors, parity plots."""
 
 import collections.abc
+import dataclasses
 import io
 import os
 import pathlib
@@ -19,7 +20,7 @@ from common.analysis.settings_text import describe_columns
 from common.forcefields.tensors import ParameterizedMolecules
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number
 from common.reporting.plots import render_png
-from common.runs.settings import flatten_settings
+from common.runs.names import flatten_settings
 from common.sufficient_statistics.settings import PassSettings
 
 MAX_CONFORMERS = 2_000
@@ -27,7 +28,8 @@ MAX_CONFORMERS = 2_000
 
 FOCUS_ORDER = ("test", "validation", "train")
 
-_INPUTS = ("data", "parameters_file")
+_STATISTICS = ("data", "parameters", *(field.name for field in dataclasses.fields(PassSettings)))
+"""What determines the statistics of a fit."""
 
 _UNSET = ("None", "{}", "[]")
 
@@ -71,10 +73,10 @@ def list_hyperparameters(settings: collections.abc.Mapping[str, typing.Any]) -> 
     The tab has a column for each and shows the first five by name. So what determines the statistics of the fit (the
     settings of the pass, and the paths of data and parameters) goes by "statistics/...", behind method and priors.
     """
-    others = {name: value for name, value in settings.items() if name not in ("parameters", "pass", *_INPUTS)}
-    statistics = settings["pass"] | {name: settings[name] for name in _INPUTS}
+    others = {name: value for name, value in settings.items() if name not in ("trained", *_STATISTICS)}
+    statistics = {name: settings[name] for name in _STATISTICS if name in settings}
     flat = flatten_settings(others | {"statistics": statistics})
-    trained = {f"trained/{type_}": describe_columns(columns) for type_, columns in settings["parameters"].items()}
+    trained = {f"trained/{type_}": describe_columns(columns) for type_, columns in settings["trained"].items()}
     return {name: value for name, value in flat.items() if value not in _UNSET} | trained
 
 

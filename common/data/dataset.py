@@ -21,7 +21,7 @@ import pyarrow
 import pyarrow.compute
 
 from common.files.atomic import replace_atomically, replace_folder
-from common.files.fingerprints import compute_content_hash
+from common.files.fingerprints import compute_content_hash, compute_fingerprint
 
 FORMAT = 1
 """Version of the data set layout that this code writes and reads."""
@@ -287,3 +287,13 @@ def read_entries(
 def read_fingerprint(folder: str | os.PathLike) -> str:
     """The fingerprint of a data set's contents, which ``common.data.dataset.finish_dataset`` computed."""
     return json.loads((pathlib.Path(folder) / "state.json").read_text())["_fingerprint"]
+
+
+def compute_data_fingerprint(folder: str | os.PathLike) -> str:
+    """Names the contents of all data sets in a folder, wherever it lies.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    folder = pathlib.Path(folder)
+    return compute_fingerprint({source: read_fingerprint(folder / source) for source in list_sources(folder)})

@@ -37,11 +37,7 @@ def split_molecules(
     Raises:
         ValueError: the fractions are impossible.
     """
-    if min(validation_fraction, test_fraction) < 0.0 or validation_fraction + test_fraction >= 1.0:
-        raise ValueError(
-            f"split fractions validation {validation_fraction} and test {test_fraction}: each must be at least 0 and "
-            "their sum less than 1"
-        )
+    check_fractions(validation_fraction, test_fraction)
     keys = {one: compute_connectivity_key(one) for one in smiles}
     features_of: dict[str, set[collections.abc.Hashable]] = {key: set() for key in keys.values()}
     for one, key in keys.items():
@@ -55,3 +51,16 @@ def split_molecules(
             n_training.subtract(features_of[key])
             splits[key] = places.pop()
     return {one: splits[key] for one, key in keys.items()}
+
+
+def check_fractions(validation_fraction: float, test_fraction: float) -> None:
+    """Whether something is left to train with.
+
+    Raises:
+        ValueError: the fractions are impossible.
+    """
+    if min(validation_fraction, test_fraction) < 0.0 or validation_fraction + test_fraction >= 1.0:
+        raise ValueError(
+            f"split fractions validation {validation_fraction} and test {test_fraction}: each must be at least 0 and "
+            "their sum less than 1"
+        )

@@ -6,7 +6,7 @@ import pathlib
 from common.fitting.exact_fit import fit_exact, search_all
 from common.fitting.objective import Objective
 from common.fitting.optimizers import describe_end, iterate_adam
-from common.fitting.outputs import compute_losses, save_force_field
+from common.fitting.outputs import compute_losses, describe_losses, save_force_field
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import ColumnSettings, Trainable
 from common.processes.progress import make_bar
@@ -54,28 +54,30 @@ def run_adam(
         checkpoint: where an interrupted run goes on; None for a new run.
     """
     trainable = fit.trainable
-    last = checkpoint or Checkpoint(0, trainable.to_values(fit.molecules.force_field), None, fit.fingerprint)
+    epoch, values, optimizer_state = 0, trainable.to_values(fit.molecules.force_field), None
     if checkpoint is not None:
-        print(f"going on after epoch {checkpoint.epoch}")
-    log = Log(fit.folder, last.epoch)
-    if last.epoch == 0:
-        log.add_losses(0, compute_losses(fit.objectives, trainable.to_force_field(last.values)))
-    epochs = iterate_adam(
-        fit.objectives["train"], trainable, last.values, learning_rate, n_epochs, last.epoch, last.optimizer_state
-    )
-    bar = make_bar(epochs, total=n_epochs, initial=last.epoch, desc="fit", unit="epoch")
-    for epoch in bar:
-        last = Checkpoint(epoch.number, epoch.values, epoch.optimizer_state, fit.fingerprint)
-        force_field = trainable.to_force_field(epoch.values)
-        log.add_losses(epoch.number, compute_losses(fit.objectives, force_field))
-        if epoch.number % checkpoint_interval == 0:
-            bar.set_postfix_str(f"loss {epoch.loss:.4g}", refresh=False)
-            path = fit.folder / "checkpoints" / f"epoch-{epoch.number:06d}"
-            lines = [*fit.comments, f"after {epoch.number} epochs"]
+        epoch, values, optimizer_state = checkpoint.epoch, checkpoint.state["values"], checkpoint.state["optimizer"]
+        print(f"going on after epoch {epoch}")
+    log = Log(fit.folder, epoch)
+    if epoch == 0:
+        log.add_scalars(0, describe_losses(compute_losses(fit.objectives, trainable.to_force_field(values))))
+    epochs = iterate_adam(fit.objectives["train"], trainable, values, learning_rate, n_epochs, epoch, optimizer_state)
+    bar = make_bar(epochs, total=n_epochs, initial=epoch, desc="fit", unit="epoch")
+    for done in bar:
+        values = done.values
+        force_field = trainable.to_force_field(values)
+        log.add_scalars(done.number, describe_losses(compute_losses(fit.objectives, force_field)))
+        is_interval = done.number % checkpoint_interval == 0
+        if is_interval:
+            bar.set_postfix_str(f"loss {done.loss:.4g}", refresh=False)
+            path = fit.folder / "checkpoints" / f"epoch-{done.number:06d}"
+            lines = [*fit.comments, f"after {done.number} epochs"]
             save_force_field(path, force_field, fit.molecules, lines, with_topologies=False)
-            save_checkpoint(fit.folder, last)
+        if is_interval or done.number == n_epochs:
+            state = {"values": values, "optimizer": done.optimizer_state}
+            save_checkpoint(fit.folder, Checkpoint(done.number, state, fit.fingerprint))
     log.close()
-    return trainable.to_force_field(last.values)
+    return trainable.to_force_field(values)
 
 
 def run_lbfgs(fit: Fit, max_iterations: int) -> TensorForceField:
@@ -96,6 +98,6 @@ def _log_ends(fit: Fit, final: TensorForceField) -> TensorForceField:
     """Logs the losses of the first and the last force field, for methods without epochs."""
     log = Log(fit.folder)
     for epoch, force_field in enumerate((fit.initial, final)):
-        log.add_losses(epoch, compute_losses(fit.objectives, force_field))
+        log.add_scalars(epoch, describe_losses(compute_losses(fit.objectives, force_field)))
     log.close()
     return final

@@ -59,11 +59,16 @@ def compute_losses(
         delta = next(iter(objectives.values())).compute_delta(force_field)
         for split, objective in objectives.items():
             parts = (part.item() for part in objective.evaluate_parts(delta))
-            losses[split] = _describe_losses(*parts, objective.force_weight)
+            losses[split] = _sum_parts(*parts, objective.force_weight)
     return losses
 
 
-def _describe_losses(loss_energy: float, loss_forces: float, force_weight: float) -> dict[str, float]:
+def describe_losses(losses: collections.abc.Mapping[str, collections.abc.Mapping[str, float]]) -> dict[str, float]:
+    """What :func:`compute_losses` gives as scalars, "<name>/<split>": the curves of the splits share a plot."""
+    return {f"{name}/{split}": value for split, of in losses.items() for name, value in of.items()}
+
+
+def _sum_parts(loss_energy: float, loss_forces: float, force_weight: float) -> dict[str, float]:
     return {
         "loss": loss_energy + force_weight * loss_forces,
         "loss_energy": loss_energy,

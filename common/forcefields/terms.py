@@ -28,3 +28,12 @@ PARAMETER_UNITS = {
     "Electrostatics": {"charge": "elementary_charge"},
 }
 """The columns of each type, in order, with their units ("" is dimensionless)."""
+
+TRAINABLE_COLUMNS = {
+    "Bonds": ("k", "length"),
+    "Angles": ("k", "angle"),
+    "ProperTorsions": ("k",),
+    "ImproperTorsions": ("k",),
+    "vdW": ("epsilon", "sigma"),
+}
+"""The columns in whose functions the energy is linear: what a fit may train."""

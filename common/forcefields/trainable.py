@@ -2,10 +2,14 @@
 
 import collections.abc
 import dataclasses
+import math
+import typing
 
 import torch
 
 from common.forcefields.tensors import TensorForceField
+from common.forcefields.terms import TRAINABLE_COLUMNS
+from common.reporting.console import suggest_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +23,48 @@ class Column:
             for no prior.
     """
 
+    __pydantic_config__: typing.ClassVar[dict[str, typing.Any]] = {"extra": "forbid", "allow_inf_nan": False}
+
     scale: float = 1.0
     lower: float | None = None
     upper: float | None = None
     prior: float | None = None
 
+    def __post_init__(self):
+        if not (math.isfinite(self.scale) and self.scale > 0.0):
+            raise ValueError(f"scale must be greater than 0, not {self.scale}")
+        if self.prior is not None and not (math.isfinite(self.prior) and self.prior > 0.0):
+            raise ValueError(f"prior must be greater than 0 (a width), not {self.prior}; None is no prior")
+        if self.lower is not None and self.upper is not None and not self.lower < self.upper:
+            raise ValueError(f"lower must be less than upper, not {self.lower} and {self.upper}")
+
 
 ColumnSettings = collections.abc.Mapping[str, collections.abc.Mapping[str, Column]]
 """By type and column name."""
+
+
+def check_columns(
+    columns: collections.abc.Mapping[str, collections.abc.Iterable[str]], may_be_empty: bool = False
+) -> None:
+    """Whether types and columns can be trained at all, whatever the force field.
+
+    Args:
+        columns: by type the names of columns.
+        may_be_empty: whether it is no error that there is no column.
+
+    Raises:
+        ValueError: one cannot, or there are none; the message says which there are.
+    """
+    for type_, wanted in columns.items():
+        if type_ not in TRAINABLE_COLUMNS:
+            raise ValueError(f"type {type_!r} cannot be trained{suggest_name(type_, TRAINABLE_COLUMNS)}")
+        for name in wanted:
+            if name not in TRAINABLE_COLUMNS[type_]:
+                raise ValueError(
+                    f"column {name!r} of {type_} cannot be trained{suggest_name(name, TRAINABLE_COLUMNS[type_])}"
+                )
+    if not may_be_empty and not any(columns.values()):
+        raise ValueError("nothing is trained: name a type and its columns, e.g. Bonds with k and length")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,14 +14,12 @@ class Log:
         """Opens a new events file; those of an interrupted run count up to ``start_epoch``."""
         self.writer = SummaryWriter(str(folder), purge_step=start_epoch + 1 if start_epoch else None)
 
-    def add_losses(self, epoch: int, losses: collections.abc.Mapping[str, collections.abc.Mapping[str, float]]) -> None:
-        """Writes what ``compute_losses`` gives, as ``<name>/<split>``: the curves of the splits share a plot."""
-        values = [
-            Summary.Value(tag=f"{name}/{split}", simple_value=value)
-            for split, of in losses.items()
-            for name, value in of.items()
-        ]
-        self.writer.file_writer.add_summary(Summary(value=values), epoch)  # one event, not one for each value
+    def add_scalars(self, epoch: int, scalars: collections.abc.Mapping[str, float]) -> None:
+        """Writes numbers by tag, e.g. "loss/train": tags with the same first part share a plot."""
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
+        writer = self.writer.file_writer
+        assert writer is not None  # it is open until close()
+        writer.add_summary(Summary(value=values), epoch)  # one event, not one for each value
 
     def close(self) -> None:
         self.writer.close()

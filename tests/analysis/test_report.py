@@ -106,17 +106,17 @@ def test_pictures_are_data():
 
 def test_settings_are_lines():
     config = {
-        "parameters": {"Bonds": {"k": {"scale": 0.01, "lower": 0.0, "upper": None}, "length": {"scale": 1.0}}},
+        "trained": {"Bonds": {"k": {"scale": 0.01, "lower": 0.0, "upper": None}, "length": {"scale": 1.0}}},
         "include": {},
         "n_epochs": 20,
-        "pass": {"split_seed": 0, "energy_ceiling": None},
+        "source_weights": {"gen2-opt": 2.0},
+        "energy_ceiling": None,
         "versions": {"python": "3.11"},
     }
     assert list_settings(config) == [
         ("trained Bonds", "k ≥ 0, scale 0.01; length"),
         ("n_epochs", "20"),
-        ("pass: split_seed", "0"),
-        ("pass: energy_ceiling", "None"),
+        ("source_weights: gen2-opt", "2.0"),
     ]
 
 

@@ -13,6 +13,7 @@ import urllib.request
 import pytest
 
 from common.analysis.tensorboard import format_errors, list_hyperparameters, log_results
+from common.fitting.outputs import describe_losses
 from common.runs.curves import read_curves
 from common.runs.tensorboard import Log
 from common.sufficient_statistics.settings import PassSettings
@@ -37,7 +38,7 @@ def log_curves(folder, losses: dict) -> None:
     """As the fit does: the losses of every split, before and after."""
     log = Log(folder)
     for epoch, name in ((0, "initial"), (LAST_EPOCH, "fitted")):
-        log.add_losses(epoch, losses[name])
+        log.add_scalars(epoch, describe_losses(losses[name]))
     log.close()
 
 
@@ -56,10 +57,10 @@ def runs(tmp_path_factory, parity_molecules, parity_energies):
         settings = {
             "learning_rate": rate,
             "source_weights": {},
-            "pass": {"split_seed": 0},
-            "parameters": COLUMNS,
+            "split_seed": 0,
+            "trained": COLUMNS,
             "data": "data",
-            "parameters_file": "starter.pt",
+            "parameters": "starter.pt",
         }
         run, losses = folder / "runs" / name, make_losses(rate)
         log_curves(run, losses)
@@ -112,7 +113,7 @@ def test_hyperparameters_against_results(server):
     assert names == {
         "learning_rate",
         "trained/Bonds",
-        *(f"statistics/{name}" for name in ("split_seed", "data", "parameters_file")),
+        *(f"statistics/{name}" for name in ("split_seed", "data", "parameters")),
     }
     metrics = {info["name"]["tag"] for info in found["metricInfos"]}
     assert {"loss/test", "rmse_forces/validation"} <= metrics
@@ -163,16 +164,17 @@ def test_hyperparameters_are_one_value_for_each_setting_that_is_set():
         "exclude": {},
         "prior_centre": None,
         "data": "outputs/data",
-        "parameters_file": "outputs/starter.pt",
-        "parameters": COLUMNS,
-        "pass": {"energy_ceiling": None, "keep_exercised": False},
+        "parameters": "outputs/starter.pt",
+        "trained": COLUMNS,
+        "energy_ceiling": None,
+        "keep_exercised": False,
     }
     assert list_hyperparameters(settings) == {
         "method": "adam",
         "include/Bonds": "['[#6:1]']",
         "statistics/keep_exercised": False,
         "statistics/data": "outputs/data",
-        "statistics/parameters_file": "outputs/starter.pt",
+        "statistics/parameters": "outputs/starter.pt",
         "trained/Bonds": "k ≥ 0, scale 0.01, prior 100",
     }
 

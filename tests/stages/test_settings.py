@@ -1,0 +1,119 @@
+"""The settings of all stages: every field is an option, is recorded, and a wrong one ends the stage at once."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+
+from common.runs.options import read_preset
+from common.runs.settings import check_settings, to_plain
+from tests.commands import load_settings
+from tests.helpers import ROOT
+
+STAGES = sorted(path.name for path in ROOT.glob("[0-9][0-9][0-9]-*.py"))
+
+
+@pytest.mark.parametrize("script", STAGES)
+def test_every_field_is_an_option_and_the_defaults_are_allowed(script):
+    settings = load_settings(script)
+    assert check_settings(settings()) == settings()
+    assert json.loads(json.dumps(to_plain(settings()))) == to_plain(settings())
+    result = subprocess.run(
+        [sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, check=True, timeout=120
+    )
+    for field in dataclasses.fields(settings):
+        option = field.name.replace("_", "-")
+        assert f"--{option}" in result.stdout or f"{option.upper()}" in result.stdout or "[PATH" in result.stdout, (
+            option
+        )
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*/*.toml")), ids=lambda path: path.stem)
+def test_presets_are_of_a_stage_and_allowed(path):
+    assert path.parent.name + ".py" in STAGES
+    preset = read_preset(load_settings(path.parent.name + ".py"), path.stem)
+    assert preset.preset == path.stem
+
+
+WRONG = [
+    ("001", ["--sources", "gen3"], "gen3"),
+    ("001", ["--max-force", "0"], "max_force = 0.0: must be greater than 0"),
+    ("001", ["--n-workers", "0"], "n_workers = 0: must be greater than or equal to 1"),
+    ("001", ["--max-failed-fraction", "1.5"], "max_failed_fraction = 1.5: must be less than or equal to 1"),
+    ("002", ["--engine", "amber"], "invalid choice 'amber'"),
+    ("002", ["--input", "here", "--smiles", "there"], "leave one of them out"),
+    ("003", ["--rmsd-threshold", "-0.1"], "rmsd_threshold = -0.1: must be greater than 0"),
+    (
+        "004",
+        ["--method", "exakt"],
+        "invalid choice 'exakt' for argument '--method'. Expected one of ('adam', 'lbfgs', 'exact')",
+    ),
+    ("004", ["--prior-strength", "-1"], "prior_strength = -1.0: must be greater than or equal to 0"),
+    ("004", ["--prior-strength", "nan"], "prior_strength = nan: must be a finite number"),
+    ("004", ["--trained.Bonds.k.prior", "-1"], "prior must be greater than 0"),
+    ("004", ["--trained.Bonds.k.prior", "0"], "prior must be greater than 0"),
+    ("004", ["--trained.Bonds.length.upper", "-1"], "lower must be less than upper"),
+    ("004", ["--trained.Angles.k.scale", "0"], "scale must be greater than 0"),
+    ("004", ["--boltzmann-temperature", "-300"], "boltzmann_temperature = -300.0: must be greater than 0"),
+    ("004", ["--energy-ceiling", "-1"], "energy_ceiling = -1.0: must be greater than 0"),
+    ("004", ["--n-epochs", "0"], "n_epochs = 0: must be greater than or equal to 1"),
+    ("004", ["--learning-rate", "1e9"], "learning_rate = 1000000000.0: must be less than or equal to 1"),
+    ("004", ["--force-weight", "-1"], "force_weight = -1.0: must be greater than or equal to 0"),
+    (
+        "004",
+        ["--source-weights", "gen2-opt", "-1"],
+        "source_weights.gen2-opt = -1.0: must be greater than or equal to 0",
+    ),
+    ("004", ["--checkpoint-interval", "0"], "checkpoint_interval = 0: must be greater than or equal to 1"),
+    ("004", ["--device", "gpu"], "device = 'gpu': no such device; there are cpu"),
+    ("004", ["--n-processes", "0"], "n_processes = 0: must be greater than or equal to 1"),
+    ("004", ["--validation-fraction", "0.5", "--test-fraction", "0.5"], "their sum less than 1"),
+    ("004", ["--validation-fraction", "0", "--prior-strength", "validation"], "raise validation_fraction"),
+    ("004", ["--include", "Bond", "[*:1]"], "type 'Bond' cannot be trained; did you mean 'Bonds'?"),
+    ("004", ["--preset", "quick"], "there are exact"),
+    ("005", ["--n-workers", "0"], "n_workers = 0: must be greater than or equal to 1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("stage", "options", "message"), WRONG, ids=lambda value: value[0][2:] if isinstance(value, list) else None
+)
+def test_a_wrong_setting_is_one_line_before_any_work(stage, options, message, tmp_path):
+    [script] = ROOT.glob(f"{stage}-*.py")
+    result = subprocess.run(
+        [sys.executable, str(script), *options], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 1
+    [line] = result.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('method: typing.Literal["adam", "lbfgs", "exact"] = "adam"', 'method: typing.Literal["adam", "lbfgs", "exact"] = "exakt"', "method = 'exakt': must be 'adam', 'lbfgs' or 'exact'"),
+        ('"ProperTorsions": {', '"ProperTorsion": {', "type 'ProperTorsion' cannot be trained; did you mean 'ProperTorsions'?"),
+        ('"Bonds": {', '"Bond": {', "type 'Bond' cannot be trained; did you mean 'Bonds'?"),
+        ('"ProperTorsions": {"k"', '"ProperTorsions": {"periodicity"', "column 'periodicity' of ProperTorsions cannot be trained"),
+        ('"ProperTorsions": {"k"', '"Electrostatics": {"charge"', "type 'Electrostatics' cannot be trained"),
+        ("Column(prior=1.0)", "Column(prior=-1.0)", "prior must be greater than 0"),
+        ("checkpoint_interval: Machine[AtLeastOne[int]] = 100", "checkpoint_interval: Machine[AtLeastOne[int]] = 0", "checkpoint_interval = 0"),
+        ('device: Machine[str] = "cpu"', 'device: Machine[str] = "gpu"', "device = 'gpu': no such device"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_at_the_top_of_the_script_is_as_good_as_a_wrong_option(tmp_path, old, new, message):
+    text = (ROOT / "004-train.py").read_text()
+    assert text.count(old) == 1
+    (tmp_path / "004-train.py").write_text(text.replace(old, new))
+    (tmp_path / "common").symlink_to(ROOT / "common")
+    result = subprocess.run(
+        [sys.executable, "004-train.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert result.returncode == 1
+    [line] = result.stderr.strip().splitlines()
+    assert line.startswith("error: ") and message in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["004-train.py", "common"]
