@@ -80,7 +80,7 @@ def test_a_wrong_value_is_one_line_that_says_what_is_allowed(plain, message):
 
 
 def test_defaults_are_checked_as_well():
-    with pytest.raises(SettingsError, match="rate = 0.0"):
+    with pytest.raises(SettingsError, match=r"rate = 0\.0"):
         check_settings(Settings(rate=0.0))
     assert check_settings(Settings()) == Settings()
 

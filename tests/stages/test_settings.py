@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
+from common.processes.stage import run_stage
 from common.runs.options import read_preset
 from common.runs.settings import check_settings, to_plain
-from tests.commands import load_settings
+from tests.commands import load_settings, load_stage
 from tests.helpers import ROOT
 
 STAGES = sorted(path.name for path in ROOT.glob("[0-9][0-9][0-9]-*.py"))
@@ -77,43 +78,54 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("stage", "options", "message"), WRONG, ids=lambda value: value[0][2:] if isinstance(value, list) else None
-)
-def test_a_wrong_setting_is_one_line_before_any_work(stage, options, message, tmp_path):
-    [script] = ROOT.glob(f"{stage}-*.py")
-    result = subprocess.run(
-        [sys.executable, str(script), *options], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert result.returncode == 1
-    [line] = result.stderr.strip().splitlines()
+def run_wrong(path, options, folder, monkeypatch, capsys) -> str:
+    """What a stage says that is run in an empty folder and must end at once, without leaving anything there."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", [str(path), *options])
+    with pytest.raises(SystemExit) as caught:
+        run_stage(load_stage(path).main)
+    assert caught.value.code == 1
+    [line] = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("error: ")
-    assert message in line
+    assert not list(folder.iterdir())
+    return line
+
+
+@pytest.mark.parametrize(("stage", "options", "message"), WRONG)
+def test_a_wrong_setting_is_one_line_before_any_work(stage, options, message, tmp_path, monkeypatch, capsys):
+    [path] = ROOT.glob(f"{stage}-*.py")
+    assert message in run_wrong(path, options, tmp_path, monkeypatch, capsys)
+
+
+def test_the_line_and_the_exit_code_of_the_command(tmp_path):
+    command = [sys.executable, str(ROOT / "004-train.py"), "--method", "exakt"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 1
+    assert len(result.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('method: typing.Literal["adam", "lbfgs", "exact"] = "adam"', 'method: typing.Literal["adam", "lbfgs", "exact"] = "exakt"', "method = 'exakt': must be 'adam', 'lbfgs' or 'exact'"),
-        ('"ProperTorsions": {', '"ProperTorsion": {', "type 'ProperTorsion' cannot be trained; did you mean 'ProperTorsions'?"),
-        ('"Bonds": {', '"Bond": {', "type 'Bond' cannot be trained; did you mean 'Bonds'?"),
-        ('"ProperTorsions": {"k"', '"ProperTorsions": {"periodicity"', "column 'periodicity' of ProperTorsions cannot be trained"),
-        ('"ProperTorsions": {"k"', '"Electrostatics": {"charge"', "type 'Electrostatics' cannot be trained"),
-        ("Column(prior=1.0)", "Column(prior=-1.0)", "prior must be greater than 0"),
-        ("checkpoint_interval: Machine[AtLeastOne[int]] = 100", "checkpoint_interval: Machine[AtLeastOne[int]] = 0", "checkpoint_interval = 0"),
-        ('device: Machine[str] = "cpu"', 'device: Machine[str] = "gpu"', "device = 'gpu': no such device"),
-    ],
-)  # fmt: skip
-def test_a_wrong_value_at_the_top_of_the_script_is_as_good_as_a_wrong_option(tmp_path, old, new, message):
+INTERVAL = "checkpoint_interval: Machine[AtLeastOne[int]] = "
+
+WRONG_AT_THE_TOP = [
+    ('] = "adam"  #', '] = "exakt"  #', "method = 'exakt': must be 'adam', 'lbfgs' or 'exact'"),
+    ('"ProperTorsions": {', '"ProperTorsion": {', "cannot be trained; did you mean 'ProperTorsions'?"),
+    ('"Bonds": {', '"Bond": {', "type 'Bond' cannot be trained; did you mean 'Bonds'?"),
+    ('"ProperTorsions": {"k"', '"ProperTorsions": {"periodicity"', "column 'periodicity' of ProperTorsions cannot"),
+    ('"ProperTorsions": {"k"', '"Electrostatics": {"charge"', "type 'Electrostatics' cannot be trained"),
+    ("Column(prior=1.0)", "Column(prior=-1.0)", "prior must be greater than 0"),
+    (f"{INTERVAL}100", f"{INTERVAL}0", "checkpoint_interval = 0"),
+    ('device: Machine[str] = "cpu"', 'device: Machine[str] = "gpu"', "device = 'gpu': no such device"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), WRONG_AT_THE_TOP)
+def test_a_wrong_value_at_the_top_of_the_script_is_as_good_as_a_wrong_option(
+    tmp_path, monkeypatch, capsys, old, new, message
+):
     text = (ROOT / "004-train.py").read_text()
     assert text.count(old) == 1
-    (tmp_path / "004-train.py").write_text(text.replace(old, new))
-    (tmp_path / "common").symlink_to(ROOT / "common")
-    result = subprocess.run(
-        [sys.executable, "004-train.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert result.returncode == 1
-    [line] = result.stderr.strip().splitlines()
-    assert line.startswith("error: ") and message in line
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["004-train.py", "common"]
+    path = tmp_path / "004-train.py"
+    path.write_text(text.replace(old, new))
+    (tmp_path / "empty").mkdir()
+    assert message in run_wrong(path, [], tmp_path / "empty", monkeypatch, capsys)
