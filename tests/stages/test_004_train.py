@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,6 +64,12 @@ def run(inputs, output, *options: str, launcher=(sys.executable,)) -> subprocess
     return subprocess.run(
         [*launcher, *make_command(inputs, output, *options)], capture_output=True, text=True, check=False, timeout=300
     )
+
+
+def resume(folder: pathlib.Path, *options: str) -> subprocess.CompletedProcess:
+    """``--resume`` alone: everything else comes from the run."""
+    command = [sys.executable, str(ROOT / "004-train.py"), "--resume", str(folder), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def find_run(output: pathlib.Path) -> pathlib.Path:
@@ -203,22 +210,81 @@ def test_priors_chosen_by_validation(finished, inputs):
     assert summary["loss_final"] >= summary["loss_optimum"]
 
 
-@pytest.mark.parametrize("options", [("--learning-rate", "0.5"), ("--method", "exact")])
-def test_resuming_with_other_settings_is_refused_and_leaves_the_run_as_it_is(finished, inputs, options):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--learning-rate", "0.5"), "was made with --learning-rate 0.01, and now 0.5 is asked for"),
+        (("--method", "exact"), "was made with --method adam, and now exact is asked for"),
+        (("--n-epochs", "100"), "has --n-epochs 200; it may be given more, not 100"),
+        (("--data", "OTHER", "--n-epochs", "300"), "was made with other contents of --data than"),
+        (("--trained.Bonds.k.prior", "9", "--n-epochs", "300"), "was made with --trained "),
+    ],
+)
+def test_resuming_with_other_settings_is_refused_and_leaves_the_run_as_it_is(
+    finished, inputs, tmp_path, options, message
+):
     first = min((finished / "runs").iterdir())
     before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
-    result = run(inputs, finished, "--n-epochs", "200", *options, "--resume", str(first))
+    shutil.copytree(inputs / "data" / "gen2-opt", tmp_path / "other" / "gen2-opt")
+    options = [str(tmp_path / "other") if word == "OTHER" else word for word in options]
+    result = resume(first, *options)
     assert result.returncode == 1
-    assert f"{first}: was made with other data, parameters or hyperparameters; start a new run" in result.stderr
+    assert f"{first}: {message}" in result.stderr
     assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
 
 
-def test_resuming_what_is_no_run_is_refused_and_makes_none(finished, inputs):
+def test_resuming_what_is_no_run_is_refused_and_makes_none(finished):
     folder = finished / "runs" / "mistyped"
-    result = run(inputs, finished, "--n-epochs", "200", "--resume", str(folder))
+    result = resume(folder)
     assert result.returncode == 1
-    assert "mistyped/checkpoints/last.pt: no such file" in result.stderr
+    assert "mistyped/config.json: no such file" in result.stderr
     assert not folder.exists()
+
+
+def test_a_finished_run_has_nothing_to_go_on_with(finished):
+    result = resume(min((finished / "runs").iterdir()))
+    assert result.returncode == 0
+    assert "this run has ended; more epochs may be given" in result.stdout
+
+
+def test_more_epochs_give_the_force_field_of_as_many_in_one_go(finished, inputs, tmp_path):
+    """To the last bit, from elsewhere, and with the files moved."""
+    result = run(inputs, tmp_path, "--n-epochs", "120")
+    assert result.returncode == 0, result.stderr
+    shutil.copytree(inputs, tmp_path / "moved")
+    folder = find_run(tmp_path)
+    moved = ("--data", str(tmp_path / "moved" / "data"), "--parameters", str(tmp_path / "moved" / "starter.pt"))
+    result = resume(folder, "--n-epochs", "200", *moved)
+    assert result.returncode == 0, result.stderr
+    assert "going on after epoch 120" in result.stdout
+    expected = load_parameters(min((finished / "runs").iterdir()) / "force-field.pt").force_field
+    found = load_parameters(folder / "force-field.pt").force_field
+    for one, other in zip(found.potentials, expected.potentials, strict=True):
+        assert torch.equal(one.parameters, other.parameters)
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss/train")] == list(range(201))
+    assert json.loads((folder / "config.json").read_text())["n_epochs"] == 200
+
+
+def test_the_contents_of_the_priors_centre_count(inputs, tmp_path):
+    centre = tmp_path / "centre.pt"
+    shutil.copy(inputs / "starter.pt", centre)
+    options = ("--prior-strength", "0.1", "--prior-centre", str(centre), "--n-epochs", "20")
+    assert run(inputs, tmp_path, *options).returncode == 0
+    molecules = load_parameters(centre)
+    other = change_parameters(molecules.force_field, ("Bonds",), seed=3)
+    save_parameters(centre, dataclasses.replace(molecules, force_field=other))
+    result = resume(find_run(tmp_path), "--n-epochs", "30")
+    assert result.returncode == 1
+    assert f"was made with other contents of --prior-centre than {centre} has now" in result.stderr
+
+
+def test_a_preset_and_options_over_it(finished, inputs):
+    result = run(inputs, finished, "--preset", "exact", "--prior-strength", "0.01")
+    assert result.returncode == 0, result.stderr
+    config = json.loads((find_run(finished) / "config.json").read_text())
+    assert (config["preset"], config["method"], config["prior_strength"]) == ("exact", "exact", 0.01)
 
 
 def test_torchrun_with_two_agents_gives_the_same(finished, inputs, tmp_path):
