@@ -263,6 +263,7 @@ def main() -> None:
         print(f"{settings.resume}: this run has ended; more epochs may be given to a run of Adam with --n-epochs")
         return
     cache = settings.statistics or settings.output.parent / "statistics"
+    molecules = load_parameters(settings.parameters)
     contents = name_contents(settings)
     if settings.resume is not None:
         check_contents(settings, contents, read_config(settings.resume).get("contents", {}), settings.resume)
@@ -278,7 +279,6 @@ def main() -> None:
             f"statistics: one pass over the data in {statistics.seconds:.1f} s on {statistics.n_ranks} ranks, "
             f"peak memory {statistics.peak_memory:.0f} MB each"
         )
-    molecules = load_parameters(settings.parameters)
     trainable = build_trainable(molecules.force_field, settings.trained, settings.include, settings.exclude)
     objectives = build_objectives(settings, statistics, molecules, trainable)
     strength = choose_prior_strength(settings, objectives, trainable)
