@@ -95,7 +95,9 @@ def convert(settings: Settings) -> None:
             if made
         )
         shards, accounts[source], seen = settle_account(shards, seen)
-        finished.append((shards, {"stage": pathlib.Path(__file__).stem, **make_provenance(accounts[source], conversion)}))
+        finished.append(
+            (shards, {"stage": pathlib.Path(__file__).stem, **make_provenance(accounts[source], conversion)})
+        )
         print(format_account(source, accounts[source], settings.input, settings.n_named))
     check_failures(accounts, settings)
     smiles = sorted({smiles for account in accounts.values() for smiles in account.smiles})

@@ -47,8 +47,10 @@ def load_checkpoint(folder: pathlib.Path, fingerprint: str) -> Checkpoint:
             f"{path}: no such file; the run ended before its first checkpoint, or its method has none: start a new one"
         )
     plain = read_tensors_if_whole(path)
-    if plain is None or set(plain) != set(Checkpoint._fields):
-        raise ValueError(f"{path}: damaged, or of another version; start the run anew")
+    if plain is None:
+        raise ValueError(f"{path}: damaged; start the run anew")
+    if set(plain) != set(Checkpoint._fields):
+        raise ValueError(f"{path}: of another version; start the run anew")
     checkpoint = Checkpoint(**plain)
     if checkpoint.fingerprint != fingerprint:
         raise ValueError(
