@@ -10,11 +10,9 @@ from common.analysis.changes import Change
 from common.analysis.evaluation import Evaluation
 from common.analysis.metrics import EntryErrors
 from common.analysis.results import N_CHANGES, Results
-from common.reporting.numbers import format_number
+from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number
 from common.reporting.plots import (
     COLOURS,
-    ENERGY_UNIT,
-    FORCE_UNIT,
     Band,
     LearningCurve,
     Move,

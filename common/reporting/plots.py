@@ -1,4 +1,4 @@
-"""The figures of stage 005, drawn with matplotlib; no display is needed.
+"""Figures of errors, curves and profiles, drawn with matplotlib; no display is needed.
 
 Colours are those of Okabe and Ito, which people with any colour vision tell apart and which differ in grey, too
 (https://jfly.uni-koeln.de/color/). The candidates keep their colours from figure to figure.
@@ -12,10 +12,14 @@ import typing
 
 import matplotlib
 import numpy
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.container import Container
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from common.reporting.numbers import ENERGY_UNIT
 
 COLOURS = ("#767676", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("s", "o", "^", "D", "v", "P", "X", "*")
@@ -42,11 +46,9 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 9.0,
     "svg.hashsalt": "figure",
+    "text.parse_math": False,  # names are text: a SMIRKS with two $ is no formula
 }
 """Set while a figure is made, not for the whole process."""
-
-ENERGY_UNIT = "kcal/mol"
-FORCE_UNIT = "kcal/mol/Å"
 
 
 def render_svg(figure: Figure) -> bytes:
@@ -74,17 +76,26 @@ def _in_style(plot: collections.abc.Callable[..., Figure]) -> collections.abc.Ca
     return wrapped
 
 
+Named = list[tuple[str, Artist | Container]]
+"""What a legend explains, with its name."""
+
+
 def _make_axes(width: float = SIZE[0], height: float = SIZE[1]) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()
 
 
-def _add_legend(figure: Figure, axes: Axes, n_names: int) -> None:
+def _add_legend(figure: Figure, axes: Axes, named: Named) -> None:
     """Inside the frame where there is room for it, else above."""
-    if n_names <= MAX_LEGEND_LINES:
-        axes.legend()
+    if len(named) <= MAX_LEGEND_LINES:
+        _explain(axes, named)
     else:
-        figure.legend(loc="outside upper left")
+        _explain(figure, named, loc="outside upper left")
+
+
+def _explain(target: Figure | Axes, named: Named, **options: typing.Any) -> None:
+    """A legend of just these: by itself, matplotlib leaves out names that begin with an underscore."""
+    target.legend([artist for _, artist in named], [name for name, _ in named], **options)
 
 
 def find_limits(arrays: collections.abc.Sequence[numpy.ndarray], coverage: float = 1.0) -> tuple[float, float]:
@@ -143,7 +154,14 @@ def _draw_points(
     image = axes.pcolormesh(
         x_edges, y_edges, numpy.ma.masked_equal(counts.T, 0.0), norm=LogNorm(), cmap="viridis_r", rasterized=True
     )
-    figure.colorbar(image, ax=axes, label="points in a pixel", shrink=0.8)
+    ticks = {"ticks": LogLocator(subs=(1.0, 2.0, 5.0)), "format": FuncFormatter(_format_tick)}
+    colorbar = figure.colorbar(image, ax=axes, label="points in a pixel", shrink=0.8, **ticks)
+    colorbar.ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _format_tick(value: float, _: int | None = None) -> str:
+    """A plain number: matplotlib's own labels of logarithmic axes are formulae."""
+    return f"{value:g}"
 
 
 class Band(typing.NamedTuple):
@@ -165,13 +183,16 @@ def plot_lines(
 ) -> Figure:
     """One line with markers for each name."""
     figure, axes = _make_axes(height=SIZE[1] + LEGEND_LINE * max(0, len(lines) - MAX_LEGEND_LINES))
+    named: Named = []
     for marker, (name, line) in zip(MARKERS * len(lines), lines.items(), strict=False):
-        axes.plot(line.x, line.y, marker=marker, markersize=4.0, linewidth=1.5, color=colours[name], label=name)
+        look = {"marker": marker, "markersize": 4.0, "linewidth": 1.5, "color": colours[name]}
+        [drawn] = axes.plot(line.x, line.y, **look)
+        named.append((name, drawn))
         if line.low is not None:
             axes.fill_between(line.x, line.low, line.high, color=colours[name], alpha=0.2, linewidth=0.0)
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
     axes.set_ylim(bottom=0.0)
-    _add_legend(figure, axes, len(lines))
+    _add_legend(figure, axes, named)
     return figure
 
 
@@ -197,16 +218,19 @@ def plot_learning_curves(
         y_label, title: what the figure says.
     """
     figure, axes = _make_axes(5.2, 3.9 + LEGEND_LINE * max(0, len(curves) - MAX_LEGEND_LINES))
+    named: Named = []
     for curve in curves:
-        axes.plot(curve.epochs, curve.values, color=curve.colour, linestyle=curve.line_style, label=curve.name)
+        [line] = axes.plot(curve.epochs, curve.values, color=curve.colour, linestyle=curve.line_style)
+        named.append((curve.name, line))
     if floor is not None:
-        axes.axhline(floor, color="#000000", linewidth=1.0, linestyle=(0, (1, 1)), label="exact optimum of train")
+        line = axes.axhline(floor, color="#000000", linewidth=1.0, linestyle=(0, (1, 1)))
+        named.append(("exact optimum of train", line))
     axes.set(xlabel="epoch", ylabel=y_label, title=title, yscale="log")
     low, high = axes.get_ylim()
     axes.yaxis.set_major_locator(MaxNLocator(6) if high < 10.0 * low else LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    _add_legend(figure, axes, len(curves))
+    axes.yaxis.set_major_formatter(FuncFormatter(_format_tick))
+    _add_legend(figure, axes, named)
     return figure
 
 
@@ -224,9 +248,10 @@ def plot_bars(
     n_lines = len(values) if max(map(len, values)) > 15 else math.ceil(len(values) / 3)
     figure, axes = _make_axes(SIZE[0], 3.5 + LEGEND_LINE * n_lines)
     places = numpy.arange(len(categories))
+    named: Named = []
     for i, (name, heights) in enumerate(values.items()):
         x = places + (i - (len(values) - 1) / 2.0) * width
-        axes.bar(x, heights, width=0.92 * width, color=colours[name], label=name)
+        named.append((name, axes.bar(x, heights, width=0.92 * width, color=colours[name])))
         for position, interval in zip(x, intervals[name], strict=True):
             if interval is not None:
                 axes.plot([position] * 2, interval, color="#000000", linewidth=1.2)
@@ -234,7 +259,8 @@ def plot_bars(
     axes.set_xticks(places, categories, **slant)
     axes.set(ylabel=y_label, title=title)
     axes.grid(visible=False, axis="x")
-    figure.legend(loc="outside upper left", ncols=math.ceil(len(values) / n_lines))
+    n_columns = math.ceil(len(values) / n_lines)
+    _explain(figure, named, loc="outside upper left", ncols=n_columns)
     return figure
 
 
@@ -254,17 +280,17 @@ def plot_moves(moves: collections.abc.Sequence[Move], x_label: str, title: str) 
     y = numpy.arange(len(moves))[::-1]
     before, after = (numpy.array([getattr(move, name) for move in moves]) for name in ("before", "after"))
     axes.hlines(y, before, after, color="#999999", linewidth=1.2)
-    axes.plot(before, y, MARKERS[0], color=COLOURS[0], markersize=5.0, label="initial")
+    [start] = axes.plot(before, y, MARKERS[0], color=COLOURS[0], markersize=5.0)
     known = [i for i, move in enumerate(moves) if move.error is not None]
     if known:
         spread = [moves[i].error for i in known]
         axes.errorbar(after[known], y[known], xerr=spread, fmt="none", ecolor=COLOURS[1], elinewidth=1.4, capsize=2.5)
-    axes.plot(after, y, MARKERS[1], color=COLOURS[1], markersize=5.5, label="fitted")
+    [end] = axes.plot(after, y, MARKERS[1], color=COLOURS[1], markersize=5.5)
     axes.set_yticks(y, [_shorten(move.label) for move in moves], fontsize=8.5)
     axes.set_ylim(-0.7, len(moves) - 0.3)
     axes.set_xlim(find_limits([before, after]))  # bars of errors that are larger than all changes leave the frame
     axes.set(xlabel=x_label, title=title)
-    figure.legend(loc="outside lower center", ncols=2)
+    _explain(figure, [("initial", start), ("fitted", end)], loc="outside lower center", ncols=2)
     return figure
 
 
@@ -284,13 +310,16 @@ def plot_profile(
     n_columns = 1 + len(energies) if len(energies) < 3 and max(map(len, energies)) < 15 else 2 - (len(energies) > 4)
     figure, axes = _make_axes(3.7, 2.1 + LEGEND_LINE * math.ceil((1 + len(energies)) / n_columns))
     is_path = x_label.startswith("dihedral")
-    axes.plot(x, reference, "o-", color="#000000", markersize=3.0, linewidth=1.3, label="quantum", zorder=3)
+    [line] = axes.plot(x, reference, "o-", color="#000000", markersize=3.0, linewidth=1.3, zorder=3)
+    named: Named = [("quantum", line)]
     styles = zip(("--", "-", "-.", ":") * len(energies), MARKERS * len(energies), energies.items(), strict=False)
     for style, marker, (name, values) in styles:
         how = {"linestyle": style} if is_path else {"linestyle": "", "marker": marker, "markersize": 3.5, "alpha": 0.8}
-        axes.plot(x, values, color=colours[name], linewidth=1.5, label=name, **how)
+        [line] = axes.plot(x, values, color=colours[name], linewidth=1.5, **how)
+        named.append((name, line))
     axes.set(xlabel=x_label, ylabel=f"energy [{ENERGY_UNIT}]")
     if is_path:
         axes.set_xticks([-180, -90, 0, 90, 180])
-    figure.legend(loc="outside upper center", ncols=n_columns, handlelength=1.5, columnspacing=1.2)
+    spacing = {"handlelength": 1.5, "columnspacing": 1.2}
+    _explain(figure, named, loc="outside upper center", ncols=n_columns, **spacing)
     return figure

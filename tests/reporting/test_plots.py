@@ -7,6 +7,8 @@ import xml.etree.ElementTree
 import matplotlib
 import numpy
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from common.reporting.plots import (
     COLOURS,
@@ -104,6 +106,57 @@ def test_profiles_are_lines_along_a_path_and_points_elsewhere(axis):
     figure = plot_profile([1.0, 2.0, 3.0], [0.0, 1.0, 2.0], {"fitted": [0.1, 1.1, 1.9]}, axis, {"fitted": COLOURS[1]})
     assert (figure.axes[0].lines[1].get_linestyle() != "None") == axis.startswith("dihedral")
     assert render_png(figure).startswith(b"\x89PNG")
+
+
+NAMES = ["[$(C=O)$(C-N):1]~[*:2]", "_private", "x^2 \\frac{a}{b}", "50 $", "a<b & c"]
+"""What is no formula, no markup and not to be left out."""
+
+
+def draw_names() -> dict[str, Figure]:
+    """Every kind of figure with names that are hard to draw."""
+    x, colours = numpy.array([1.0, 2.0, 3.0]), dict(zip(NAMES, COLOURS, strict=False))
+    curves = [LearningCurve(name, x, x, colours[name], "-") for name in NAMES]
+    return {
+        "parity": plot_parity(x, x, (0.0, 4.0), NAMES[0], NAMES[1], NAMES[2], NAMES[3]),
+        "lines": plot_lines({name: Band(x, x) for name in NAMES}, NAMES[0], NAMES[1], NAMES[2], colours),
+        "few lines": plot_lines({name: Band(x, x) for name in NAMES[:2]}, "x", "y", "", colours),
+        "curves": plot_learning_curves(curves, 1.0, NAMES[0], NAMES[1]),
+        "bars": plot_bars(NAMES, {n: [1.0] * 5 for n in NAMES}, {n: [None] * 5 for n in NAMES}, "y", "", colours),
+        "moves": plot_moves([Move(name, 1.0, 2.0, 0.1) for name in NAMES], NAMES[0], NAMES[1]),
+        "profile": plot_profile([1, 2, 3], [0, 1, 2], {n: [0, 1, 2] for n in NAMES}, "dihedral", colours),
+    }
+
+
+def list_texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+def test_names_are_text_and_no_formula():
+    for kind, figure in draw_names().items():
+        assert b"<svg" in render_svg(figure), kind
+        assert render_png(figure).startswith(b"\x89PNG"), kind
+        assert not any(text.get_parse_math() for text in figure.findobj(Text)), kind
+
+
+def test_no_name_is_left_out_of_a_legend():
+    figures = draw_names()
+    for kind in ("lines", "curves", "bars", "profile"):
+        [legend] = figures[kind].legends
+        assert [text.get_text() for text in legend.get_texts()][-len(NAMES) :] == NAMES or kind == "curves"
+        assert set(NAMES) <= {text.get_text() for text in legend.get_texts()}
+    [few] = [axes.get_legend() for axes in figures["few lines"].axes]
+    assert [text.get_text() for text in few.get_texts()] == NAMES[:2]
+    assert set(NAMES[:2]) <= set(list_texts(figures["moves"]))
+
+
+def test_no_tick_is_a_formula():
+    """Logarithmic axes and the scale of a density: matplotlib's own labels of these are."""
+    x = numpy.arange(1.0, 6.0)
+    curves = [LearningCurve("train", x, 10.0**x, COLOURS[1], "-")]
+    for figure in (plot_points(100 * DENSITY_POINTS), plot_learning_curves(curves, None, "loss", "")):
+        render_svg(figure)
+        assert not any("$" in text or "mathdefault" in text for text in list_texts(figure))
+        assert len(list_texts(figure)) > 5
 
 
 def test_style_is_not_left_behind_and_no_display_is_needed():
