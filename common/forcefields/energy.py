@@ -22,7 +22,12 @@ from common.geometry.internal_coordinates import (
 )
 from common.units import COULOMB_CONSTANT
 
-GEOMETRY = {
+Geometry = tuple[
+    collections.abc.Callable[..., torch.Tensor],
+    collections.abc.Callable[..., tuple[torch.Tensor, tuple[torch.Tensor, ...]]],
+]
+
+GEOMETRY: dict[str, Geometry] = {
     "Bonds": (compute_distances, compute_distances_with_gradients),
     "Angles": (compute_angles, compute_angles_with_gradients),
     "ProperTorsions": (compute_dihedrals, compute_dihedrals_with_gradients),
@@ -71,7 +76,7 @@ def compute_energy_by_type(
     x = _to_components(topology, coords)
     parts = {}
     for potential in force_field.potentials:
-        terms = _build_terms(topology, potential)
+        terms = build_terms(topology, potential)
         points = x[..., terms.particle_idxs].unbind(-1)
         parts[potential.type] = terms.evaluate(GEOMETRY[potential.type][0](*points))[0].sum(-1)
     return parts
@@ -95,15 +100,28 @@ def compute_forces_by_type(
     x = _to_components(topology, coords)
     parts = {}
     for potential in force_field.potentials:
-        terms = _build_terms(topology, potential)
-        points = x[..., terms.particle_idxs].unbind(-1)
-        q, dq_dx = GEOMETRY[potential.type][1](*points)
-        du_dq = terms.evaluate(q)[1]
-        gradient = torch.zeros_like(x)
-        for column, dq in enumerate(dq_dx):
-            gradient = gradient.index_add(-1, terms.particle_idxs[:, column], du_dq * dq)
-        parts[potential.type] = -gradient.permute(1, 2, 0)
+        terms = build_terms(topology, potential)
+        parts[potential.type] = -evaluate_with_gradient(potential.type, terms, x)[1].permute(1, 2, 0)
     return parts
+
+
+def evaluate_with_gradient(type_: str, terms: Terms, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The energy of each term, and the gradient of their sum.
+
+    Args:
+        type_: of the potential that the terms belong to.
+        terms: what :func:`build_terms` gives.
+        x: [Angstrom] coordinates, ``shape=(3, n_confs, n_atoms)``.
+
+    Returns:
+        ``shape=(n_confs, n_interactions)`` [kcal/mol] and ``shape=(3, n_confs, n_atoms)`` [kcal/mol/Angstrom].
+    """
+    q, dq_dx = GEOMETRY[type_][1](*x[..., terms.particle_idxs].unbind(-1))
+    energies, du_dq = terms.evaluate(q)
+    gradient = torch.zeros_like(x)
+    for column, dq in enumerate(dq_dx):
+        gradient = gradient.index_add(-1, terms.particle_idxs[:, column], du_dq * dq)
+    return energies, gradient
 
 
 def _to_components(topology: TensorTopology, coords: torch.Tensor) -> torch.Tensor:
@@ -112,7 +130,8 @@ def _to_components(topology: TensorTopology, coords: torch.Tensor) -> torch.Tens
     return coords.permute(2, 0, 1).contiguous()
 
 
-def _build_terms(topology: TensorTopology, potential: TensorPotential) -> Terms:
+def build_terms(topology: TensorTopology, potential: TensorPotential) -> Terms:
+    """The interactions of one type in a molecule, with their parameters looked up: fit for many evaluations."""
     return _BUILDERS[potential.type](topology, potential)
 
 
