@@ -147,6 +147,7 @@ def finish_dataset(
     shards: collections.abc.Sequence[str | os.PathLike],
     output: str | os.PathLike,
     provenance: dict[str, typing.Any],
+    schema: pyarrow.Schema = SCHEMA,
 ) -> None:
     """Makes a data set of finished shards and puts it at ``output``, in place of what stands there.
 
@@ -155,6 +156,7 @@ def finish_dataset(
         shards: their paths, in the order of the rows.
         output: where the data set goes.
         provenance: plain values for ``provenance.json``, e.g. ``stage`` and counts.
+        schema: of the shards; it may have further columns.
     """
     folder = pathlib.Path(folder)
     names = [f"data-{i:05d}-of-{len(shards):05d}.arrow" for i in range(len(shards))]
@@ -163,7 +165,7 @@ def finish_dataset(
     for path in folder.iterdir():
         if path.name not in names:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    features = datasets.Features.from_arrow_schema(SCHEMA)
+    features = datasets.Features.from_arrow_schema(schema)
     state = {
         "_data_files": [{"filename": name} for name in names],
         "_fingerprint": compute_content_hash([folder / name for name in names])[:16],
