@@ -30,7 +30,8 @@ import numpy
 
 from common.analysis.tensorboard import log_results
 from common.data.dataset import compute_data_fingerprint
-from common.data.splits import SPLITS, check_fractions
+from common.data.splits import SPLITS, SplitSettings, check_fractions
+from common.data.weighting import ConformerSelection
 from common.files.fingerprints import compute_content_hash
 from common.files.plain import write_json
 from common.fitting.exact_fit import fit_valence, try_prior_strengths
@@ -67,7 +68,7 @@ from common.runs.settings import (
     to_plain,
 )
 from common.sufficient_statistics.accumulation import compute_statistics
-from common.sufficient_statistics.settings import PassSettings
+from common.sufficient_statistics.settings import PassMachine, PassSettings
 from common.sufficient_statistics.statistics import Statistics
 
 OUTPUTS = pathlib.Path("outputs")
@@ -142,14 +143,9 @@ class Settings(StageSettings):
     def pass_settings(self) -> PassSettings:
         """What the statistics depend on."""
         return PassSettings(
-            validation_fraction=self.validation_fraction,
-            test_fraction=self.test_fraction,
-            split_seed=self.split_seed,
-            keep_exercised=self.keep_exercised,
-            energy_ceiling=self.energy_ceiling,
-            boltzmann_temperature=self.boltzmann_temperature,
+            ConformerSelection(self.energy_ceiling, self.boltzmann_temperature),
+            SplitSettings(self.validation_fraction, self.test_fraction, self.split_seed, self.keep_exercised),
             with_vdw="vdW" in self.trained,
-            device=self.device,
         )
 
 
@@ -213,7 +209,14 @@ def log_for_tensorboard(
     used = to_plain(settings) | {"prior_strength": fit.objectives["train"].prior_strength}
     last_epoch = settings.n_epochs if settings.method == "adam" else 1
     log_results(
-        fit.folder, used, statistics.splits, losses, settings.data, candidates, settings.pass_settings, last_epoch
+        fit.folder,
+        used,
+        statistics.splits,
+        losses,
+        settings.data,
+        candidates,
+        settings.pass_settings.conformers,
+        last_epoch,
     )
 
 
@@ -267,9 +270,8 @@ def main() -> None:
     contents = name_contents(settings)
     if settings.resume is not None:
         check_contents(settings, contents, read_config(settings.resume).get("contents", {}), settings.resume)
-    statistics = compute_statistics(
-        settings.data, settings.parameters, cache, settings.pass_settings, settings.n_processes
-    )
+    machine = PassMachine(settings.n_processes, settings.device)
+    statistics = compute_statistics(settings.data, settings.parameters, cache, settings.pass_settings, machine)
     if statistics is None:
         return  # under torchrun, rank 0 goes on alone: what is left is a matter of seconds
     if statistics.is_reused:

@@ -63,7 +63,7 @@ def main() -> None:
         study = add_force_fields(study, settings.force_field, folder / ".parameters", settings.n_workers)
         molecules = load_candidates(study.candidates)
         index = index_data(study.data, molecules, study.choose_split)
-        evaluation = evaluate(study.data, index.rows, study.candidates, study.settings, settings.n_workers)
+        evaluation = evaluate(study.data, index.rows, study.candidates, study.conformers, settings.n_workers)
         errors = sum_over_entries(evaluation)
         results = collect_results(study, index, evaluation, errors, molecules)
         curves = {name: read_curves(run.folder) for name, run in zip(study.run_names, study.runs, strict=True)}

@@ -34,6 +34,7 @@ import numpy
 import torch
 
 from common.data.dataset import Entry, ShardWriter, finish_dataset, list_sources, open_dataset, read_entries
+from common.data.splits import SplitSettings
 from common.fitting.exact_fit import fit_exact
 from common.fitting.objective import build_objective
 from common.fitting.optimizers import iterate_adam
@@ -45,7 +46,7 @@ from common.processes.memory import measure_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import use_one_thread
 from common.sufficient_statistics.accumulation import compute_statistics
-from common.sufficient_statistics.settings import PassSettings
+from common.sufficient_statistics.settings import PassMachine, PassSettings
 
 SIZES = (1_000, 10_000, 100_000)  # conformers
 N_EPOCHS = 1_000  # of the fit that is compared
@@ -145,9 +146,9 @@ def time_smee(data: pathlib.Path, parameters: pathlib.Path) -> dict:
 
 def time_pass(data: pathlib.Path, parameters: pathlib.Path, n_processes: int = 1) -> dict:
     """The pass, then epochs and the solve on what it found."""
-    settings = PassSettings(validation_fraction=0.0, test_fraction=0.0)
+    settings = PassSettings(split=SplitSettings(validation_fraction=0.0, test_fraction=0.0))
     with tempfile.TemporaryDirectory() as cache:
-        statistics = compute_statistics(data, parameters, cache, settings, n_processes)
+        statistics = compute_statistics(data, parameters, cache, settings, PassMachine(n_processes))
     molecules = load_parameters(parameters)
     trainable = build_trainable(molecules.force_field, COLUMNS)
     objective = build_objective(statistics, "train")

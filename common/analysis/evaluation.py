@@ -13,11 +13,12 @@ import typing
 import zlib
 
 import numpy
-import pyarrow.compute
 import torch
 
-from common.data.dataset import Entry, list_sources, open_dataset, read_entries
-from common.data.weighting import weigh_conformers
+from common.data.dataset import Entry, open_dataset, read_entries
+from common.data.index import index_sources
+from common.data.splits import SplitRow, assign_rows
+from common.data.weighting import ConformerSelection, weigh_conformers
 from common.files.artifacts import ArtifactError
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters
@@ -25,7 +26,6 @@ from common.forcefields.tensors import ParameterizedMolecules, TensorForceField,
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.processes.pool import Prepared, run_in_processes
 from common.processes.slices import cut_into_slices
-from common.sufficient_statistics.settings import PassSettings
 
 MAX_CONFORMERS_PER_SLICE = 2_000
 """What a worker takes at once."""
@@ -51,17 +51,6 @@ class Candidate(typing.NamedTuple):
     topologies: pathlib.Path
 
 
-class Row(typing.NamedTuple):
-    """One entry of the data: where it is, and what it is."""
-
-    source: str
-    row: int
-    smiles: str
-    n_confs: int
-    n_components: int
-    split: str
-
-
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """The errors of several force fields on many entries, whose conformers lie end to end.
@@ -82,7 +71,7 @@ class Evaluation:
     """
 
     names: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[SplitRow, ...]
     keys: tuple[str, ...]
     n_atoms: numpy.ndarray
     weights: numpy.ndarray
@@ -116,7 +105,7 @@ class Index(typing.NamedTuple):
     ``left_out`` holds, by candidate and mapped SMILES, the reason.
     """
 
-    rows: list[Row]
+    rows: list[SplitRow]
     left_out: dict[str, dict[str, str]]
 
 
@@ -137,7 +126,8 @@ def load_candidates(candidates: collections.abc.Sequence[Candidate]) -> dict[str
         own, other = (loaded[path].force_field for path in (candidate.values, candidate.topologies))
         if _list_keys(own) != _list_keys(other):
             raise ArtifactError(
-                f"{candidate.values}, made anew since the fit, holds other parameters than {candidate.topologies}",
+                f"{candidate.values} holds other parameters than {candidate.topologies}: it was made anew since the "
+                "fit",
                 "run",
                 detail=", or name the right file with --parameters",
             )
@@ -155,12 +145,6 @@ def _list_keys(force_field: TensorForceField) -> list:
     return [(potential.type, potential.parameter_keys) for potential in force_field.potentials]
 
 
-def list_smiles(data: str | os.PathLike) -> list[str]:
-    """The mapped SMILES of a folder of data sets, each once."""
-    tables = [open_dataset(pathlib.Path(data) / source).data.table for source in list_sources(data)]
-    return list(dict.fromkeys(smiles for table in tables for smiles in table.column("smiles").to_pylist()))
-
-
 def index_data(
     data: str | os.PathLike,
     molecules: collections.abc.Mapping[str, ParameterizedMolecules],
@@ -176,30 +160,27 @@ def index_data(
     Raises:
         FileNotFoundError, ValueError: there are no data, or none that every candidate can do.
     """
-    rows: list[Row] = []
+    rows = []
     left_out: dict[str, dict[str, str]] = {}
-    for source in list_sources(data):
-        table = open_dataset(pathlib.Path(data) / source).data.table
-        lengths = (pyarrow.compute.list_value_length(table.column(name)).to_pylist() for name in ("energy", "forces"))
-        for row, (smiles, *sizes) in enumerate(zip(table.column("smiles").to_pylist(), *lengths, strict=True)):
-            lacking = [name for name, one in molecules.items() if smiles not in one.topologies]
-            for name in lacking:
-                reason = molecules[name].failures.get(smiles, "it is not known there")
-                left_out.setdefault(name, {})[smiles] = reason
-            if not lacking:
-                rows.append(Row(source, row, smiles, *sizes, choose_split(smiles)))
+    for row in index_sources(data):
+        lacking = [name for name, one in molecules.items() if row.smiles not in one.topologies]
+        for name in lacking:
+            reason = molecules[name].failures.get(row.smiles, "it is not known there")
+            left_out.setdefault(name, {})[row.smiles] = reason
+        if not lacking:
+            rows.append(row)
     if not rows:
         name, reasons = next(iter(left_out.items()), ("the data", {"-": "they are empty"}))
         smiles, reason = next(iter(reasons.items()))
         raise ValueError(f"{data}: no molecule that every force field can do; {name} lacks e.g. {smiles} ({reason})")
-    return Index(rows, left_out)
+    return Index(assign_rows(rows, choose_split), left_out)
 
 
 def evaluate(
     data: str | os.PathLike,
-    rows: collections.abc.Sequence[Row],
+    rows: collections.abc.Sequence[SplitRow],
     candidates: collections.abc.Sequence[Candidate],
-    settings: PassSettings,
+    conformers: ConformerSelection,
     n_workers: int,
 ) -> Evaluation:
     """Computes energies and forces of every conformer of some entries under each candidate.
@@ -208,7 +189,7 @@ def evaluate(
         data: folder of data sets.
         rows: which entries.
         candidates: the force fields, all of which can do all entries.
-        settings: which conformers count, and with what weight in the loss.
+        conformers: which count, and with what weight in the loss.
         n_workers: number of processes.
 
     Raises:
@@ -216,7 +197,7 @@ def evaluate(
     """
     slices = cut_into_slices(rows, [row.n_confs for row in rows], MAX_CONFORMERS_PER_SLICE)
     n_workers = max(1, min(n_workers, len(slices)))
-    prepared = Prepared(_make_evaluator, (pathlib.Path(data), tuple(candidates), settings, _choose_fractions(rows)))
+    prepared = Prepared(_make_evaluator, (pathlib.Path(data), tuple(candidates), conformers, _choose_fractions(rows)))
     sizes = [sum(row.n_confs for row in mine) for mine in slices]
     parts = run_in_processes(prepared, slices, n_workers, sizes, "evaluate", "conformer")
     return _concatenate(list(parts))
@@ -224,19 +205,19 @@ def evaluate(
 
 def evaluate_here(
     data: str | os.PathLike,
-    rows: collections.abc.Sequence[Row],
+    rows: collections.abc.Sequence[SplitRow],
     molecules: collections.abc.Mapping[str, ParameterizedMolecules],
-    settings: PassSettings,
+    conformers: ConformerSelection,
 ) -> Evaluation:
     """As :func:`evaluate`, of candidates that are loaded, in this process; for few entries."""
-    return _Evaluator(pathlib.Path(data), dict(molecules), settings, _choose_fractions(rows))(rows)
+    return _Evaluator(pathlib.Path(data), dict(molecules), conformers, _choose_fractions(rows))(rows)
 
 
-def _choose_fractions(rows: collections.abc.Sequence[Row]) -> dict[str, float]:
+def _choose_fractions(rows: collections.abc.Sequence[SplitRow]) -> dict[str, float]:
     """Which fraction of the force components of each split is sampled."""
     totals: dict[str, int] = {}
     for row in rows:
-        totals[row.split] = totals.get(row.split, 0) + row.n_components
+        totals[row.split] = totals.get(row.split, 0) + row.n_coords
     return {split: min(1.0, MAX_SAMPLED_COMPONENTS / max(total, 1)) for split, total in totals.items()}
 
 
@@ -262,9 +243,9 @@ def _concatenate(parts: list[Evaluation]) -> Evaluation:
 
 
 def _make_evaluator(
-    data: pathlib.Path, candidates: tuple[Candidate, ...], settings: PassSettings, fractions: dict[str, float]
+    data: pathlib.Path, candidates: tuple[Candidate, ...], conformers: ConformerSelection, fractions: dict[str, float]
 ) -> "_Evaluator":
-    return _Evaluator(data, load_candidates(candidates), settings, fractions)
+    return _Evaluator(data, load_candidates(candidates), conformers, fractions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,10 +254,10 @@ class _Evaluator:
 
     data: pathlib.Path
     molecules: dict[str, ParameterizedMolecules]
-    settings: PassSettings
+    conformers: ConformerSelection
     fractions: dict[str, float]
 
-    def __call__(self, rows: collections.abc.Sequence[Row]) -> Evaluation:
+    def __call__(self, rows: collections.abc.Sequence[SplitRow]) -> Evaluation:
         results = []
         for source in dict.fromkeys(row.source for row in rows):
             mine = [row for row in rows if row.source == source]
@@ -285,8 +266,8 @@ class _Evaluator:
                 results.append(self.evaluate_entry(row, entry))
         return _concatenate(results)
 
-    def evaluate_entry(self, row: Row, entry: Entry) -> Evaluation:
-        entry, weights = weigh_conformers(entry, self.settings.energy_ceiling, self.settings.boltzmann_temperature)
+    def evaluate_entry(self, row: SplitRow, entry: Entry) -> Evaluation:
+        entry, weights = weigh_conformers(entry, self.conformers)
         energies, forces = [], []
         for name, one in self.molecules.items():
             try:
@@ -304,7 +285,7 @@ class _Evaluator:
         residuals = (numpy.stack(forces) - entry.forces).reshape(len(forces), entry.n_confs, -1)
         return Evaluation(
             names=tuple(self.molecules),
-            rows=(row._replace(n_confs=entry.n_confs, n_components=entry.forces.size),),
+            rows=(dataclasses.replace(row, n_confs=entry.n_confs, n_coords=entry.coords.size),),
             keys=(compute_connectivity_key(row.smiles),),
             n_atoms=numpy.array([entry.n_atoms]),
             weights=weights,
@@ -331,7 +312,7 @@ def compute_in_blocks(
     return energies.numpy(), forces.numpy()
 
 
-def _sample_forces(row: Row, entry: Entry, forces: list[numpy.ndarray], fraction: float) -> numpy.ndarray:
+def _sample_forces(row: SplitRow, entry: Entry, forces: list[numpy.ndarray], fraction: float) -> numpy.ndarray:
     """Some components, the same for every candidate and the same on every run."""
     everything = numpy.stack([entry.forces, *forces]).reshape(1 + len(forces), -1)
     if fraction < 1.0:

@@ -253,7 +253,7 @@ def _describe_entry(
 ) -> dict[str, typing.Any]:
     row = evaluation.rows[entry]
     [stored] = read_entries(open_dataset(study.data / row.source), [row.row])
-    kept, _ = weigh_conformers(stored, study.settings.energy_ceiling, study.settings.boltzmann_temperature)
+    kept, _ = weigh_conformers(stored, study.conformers)
     place = slice(evaluation.starts[entry], evaluation.starts[entry] + row.n_confs)
     scan = find_scan(molecules.topologies[row.smiles], kept.coords)
     energies = {name: values[place] for name, values in zip(evaluation.names, evaluation.energies, strict=True)}

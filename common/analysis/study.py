@@ -9,8 +9,10 @@ import typing
 
 import numpy
 
-from common.analysis.evaluation import Candidate, list_smiles
+from common.analysis.evaluation import Candidate
 from common.analysis.metrics import EntryErrors
+from common.data.index import index_sources
+from common.data.weighting import ConformerSelection
 from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.forcefields.parameter_file import save_parameters
 from common.molecules.mapped_smiles import compute_connectivity_key
@@ -19,20 +21,9 @@ from common.runs.names import label_runs
 from common.smirnoff.find import find_force_field
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import parameterize
-from common.sufficient_statistics.settings import PassSettings
 
 CHECK_TOLERANCE = 1e-6
 """Relative: the statistics and the direct evaluation differ by rounding alone, which stays far below."""
-
-_PASS_NAMES = (
-    "validation_fraction",
-    "test_fraction",
-    "split_seed",
-    "keep_exercised",
-    "energy_ceiling",
-    "boltzmann_temperature",
-)
-"""The settings of a run that its statistics depend on."""
 
 OPTIMUM = "optimum"
 """The candidate of a run with the least training loss there is. Without priors it fails molecules that it has not seen,
@@ -50,14 +41,14 @@ class Run:
         folder: where it lies.
         config, summary: what it was asked to do, and how it went.
         splits: the split of each mapped SMILES.
-        settings: which conformers counted, and how.
+        conformers: which counted, and how much.
     """
 
     folder: pathlib.Path
     config: dict[str, typing.Any]
     summary: dict[str, typing.Any]
     splits: dict[str, str]
-    settings: PassSettings
+    conformers: ConformerSelection
 
     @property
     def data(self) -> pathlib.Path:
@@ -77,7 +68,7 @@ class Study:
     Attributes:
         runs: the runs; the first one says what is test and what is train. May be empty.
         data: folder of data sets.
-        settings: which conformers count, and how.
+        conformers: which count, and how much.
         candidates: the force fields to score.
         ends: the candidates that each run began and ended with.
         choose_split: gives the split of a mapped SMILES.
@@ -85,7 +76,7 @@ class Study:
 
     runs: tuple[Run, ...]
     data: pathlib.Path
-    settings: PassSettings
+    conformers: ConformerSelection
     candidates: tuple[Candidate, ...]
     ends: tuple[tuple[str, str], ...]
     choose_split: collections.abc.Callable[[str], str]
@@ -123,11 +114,11 @@ def read_run(path: str | os.PathLike) -> Run:
     config = _read_json(folder / "config.json", ("trained", "data", "parameters", "force_weight"))
     summary = _read_json(folder / "summary.json", ("splits", "loss_initial", "loss_final"))
     splits = _read_json(folder / "splits.json", ())
-    missing = [name for name in _PASS_NAMES if name not in config]
+    names = [field.name for field in dataclasses.fields(ConformerSelection)]
+    missing = [name for name in names if name not in config]
     if missing:
         raise ArtifactError(f"{folder / 'config.json'}: made by another version (lacks {missing[0]})", "run")
-    settings = PassSettings(**{name: config[name] for name in _PASS_NAMES}, with_vdw="vdW" in config["trained"])
-    return Run(folder, config, summary, splits, settings)
+    return Run(folder, config, summary, splits, ConformerSelection(**{name: config[name] for name in names}))
 
 
 def _read_json(path: pathlib.Path, keys: collections.abc.Iterable[str]) -> dict[str, typing.Any]:
@@ -174,7 +165,7 @@ def study_runs(
     return Study(
         runs=tuple(runs),
         data=data or runs[0].data,
-        settings=runs[0].settings,
+        conformers=runs[0].conformers,
         candidates=tuple(candidates),
         ends=tuple(ends),
         choose_split=SplitChooser(runs[0].splits),
@@ -184,7 +175,7 @@ def study_runs(
 def study_parameters(data: pathlib.Path, parameters: pathlib.Path) -> Study:
     """A force field on data, without a run: all entries belong to the split "all"."""
     candidate = Candidate(parameters.stem, parameters, parameters)
-    return Study((), data, PassSettings(), (candidate,), (), lambda _: "all")
+    return Study((), data, ConformerSelection(), (candidate,), (), lambda _: "all")
 
 
 def add_force_fields(study: Study, names: collections.abc.Sequence[str], folder: pathlib.Path, n_workers: int) -> Study:
@@ -201,7 +192,7 @@ def add_force_fields(study: Study, names: collections.abc.Sequence[str], folder:
         ValueError: two force fields have one name.
     """
     candidates = list(study.candidates)
-    smiles = list_smiles(study.data) if names else []
+    smiles = list(dict.fromkeys(row.smiles for row in index_sources(study.data))) if names else []
     for name in names:
         force_field = read_force_field(find_force_field(name))
         label = pathlib.PurePath(force_field.name).stem
@@ -250,7 +241,7 @@ def check_run(
             f"{leaked[0]}: its test errors are no test"
         ]
     is_same = all(run.splits.get(one) == split for one, split in splits.items())
-    if study.data != run.data or not is_same or run.settings != study.settings:
+    if study.data != run.data or not is_same or run.conformers != study.conformers:
         return [f"run {name} was fitted to other data or with other settings: its losses could not be checked"]
     if molecules_are_missing:
         return [f"run {name}: its losses could not be checked, since molecules were left out"]

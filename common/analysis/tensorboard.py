@@ -13,22 +13,26 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from common.analysis.evaluation import Row, evaluate_here, index_data
+from common.analysis.evaluation import evaluate_here, index_data
 from common.analysis.figures import draw_parity
 from common.analysis.metrics import compute_metrics, sum_over_entries
 from common.analysis.settings_text import describe_columns
+from common.data.splits import SplitRow, SplitSettings
+from common.data.weighting import ConformerSelection
 from common.forcefields.tensors import ParameterizedMolecules
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number
 from common.reporting.plots import render_png
 from common.runs.names import flatten_settings
-from common.sufficient_statistics.settings import PassSettings
 
 MAX_CONFORMERS = 2_000
 """About how many conformers are evaluated for the parity plots: enough to see, and a matter of seconds."""
 
 FOCUS_ORDER = ("test", "validation", "train")
 
-_STATISTICS = ("data", "parameters", *(field.name for field in dataclasses.fields(PassSettings)))
+_STATISTICS = (
+    *("data", "parameters", "device"),
+    *(field.name for record in (SplitSettings, ConformerSelection) for field in dataclasses.fields(record)),
+)
 """What determines the statistics of a fit."""
 
 _UNSET = ("None", "{}", "[]")
@@ -43,7 +47,7 @@ def log_results(
     losses: collections.abc.Mapping[str, collections.abc.Mapping[str, collections.abc.Mapping[str, float]]],
     data: str | os.PathLike,
     candidates: collections.abc.Mapping[str, ParameterizedMolecules],
-    pass_settings: PassSettings,
+    conformers: ConformerSelection,
     last_epoch: int,
 ) -> None:
     """Adds the results of a run to its TensorBoard events.
@@ -55,7 +59,7 @@ def log_results(
         losses: by candidate, what ``common.fitting.outputs.compute_losses`` gives.
         data: folder of data sets.
         candidates: "initial" and "fitted", and others if there are any, in this order.
-        pass_settings: which conformers count.
+        conformers: which count.
         last_epoch: where the curves of the run end.
     """
     with SummaryWriter(str(folder), filename_suffix=".results") as writer:
@@ -63,7 +67,7 @@ def log_results(
         for summary in hparams(list_hyperparameters(settings), metrics):
             writer.file_writer.add_summary(summary)
         writer.add_text("errors", format_errors(losses), last_epoch)
-        for tag, step, image in _draw_images(splits, data, candidates, pass_settings, last_epoch):
+        for tag, step, image in _draw_images(splits, data, candidates, conformers, last_epoch):
             writer.add_image(tag, image, step, dataformats="HWC")
 
 
@@ -99,14 +103,14 @@ def _draw_images(
     splits: collections.abc.Mapping[str, str],
     data: str | os.PathLike,
     candidates: collections.abc.Mapping[str, ParameterizedMolecules],
-    settings: PassSettings,
+    conformers: ConformerSelection,
     last_epoch: int,
 ) -> collections.abc.Iterator[tuple[str, int, numpy.ndarray]]:
     """Parity plots: the slider of an image goes from the initial to the fitted force field."""
     rows = index_data(data, candidates, lambda smiles: splits.get(smiles, "new")).rows
     focus = next(split for split in (*FOCUS_ORDER, "new") if any(row.split == split for row in rows))
     chosen = _thin([row for row in rows if row.split == focus])
-    evaluation = evaluate_here(data, chosen, candidates, settings)
+    evaluation = evaluate_here(data, chosen, candidates, conformers)
     errors = sum_over_entries(evaluation)
     summary = {"focus": focus, "groups": compute_metrics(errors), "drawn": evaluation.names}
     steps = {"initial": 0, "fitted": last_epoch}
@@ -116,7 +120,7 @@ def _draw_images(
                 yield f"parity-{quantity}/{focus}", steps[name], _to_pixels(drawing.figure)
 
 
-def _thin(rows: list[Row]) -> list[Row]:
+def _thin(rows: list[SplitRow]) -> list[SplitRow]:
     """Evenly spread rows with about MAX_CONFORMERS conformers."""
     stride = max(1, round(sum(row.n_confs for row in rows) / MAX_CONFORMERS))
     return rows[::stride]

@@ -1,18 +1,53 @@
 """Which molecules train, which validate, which test."""
 
 import collections.abc
+import dataclasses
 import hashlib
 
+from common.data.index import Row
 from common.molecules.mapped_smiles import compute_connectivity_key
 
 SPLITS = ("train", "validation", "test")
 
 
+@dataclasses.dataclass(frozen=True)
+class SplitSettings:
+    """How molecules are split.
+
+    Attributes:
+        validation_fraction, test_fraction: of the molecules, each at least 0, together less than 1.
+        split_seed: another seed gives another split.
+        keep_exercised: whether everything that training needs a molecule for keeps one, see :func:`split_molecules`.
+    """
+
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    split_seed: int = 0
+    keep_exercised: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitRow(Row):
+    """A row of a data set with its split."""
+
+    split: str
+
+
+def assign_rows(
+    rows: collections.abc.Iterable[Row], choose_split: collections.abc.Callable[[str], str]
+) -> list[SplitRow]:
+    """The rows with their splits.
+
+    Args:
+        rows: of data sets.
+        choose_split: gives the split of a mapped SMILES.
+    """
+    return [SplitRow(**vars(row), split=choose_split(row.smiles)) for row in rows]
+
+
 def split_molecules(
     smiles: collections.abc.Iterable[str],
-    validation_fraction: float,
-    test_fraction: float,
-    seed: int,
+    settings: SplitSettings,
     features: collections.abc.Mapping[str, collections.abc.Collection[collections.abc.Hashable]] | None = None,
 ) -> dict[str, str]:
     """Assigns every molecule to a split, reproducibly and whatever the order of the argument.
@@ -21,14 +56,13 @@ def split_molecules(
     are ranked by a hash of the seed and their connectivity, and the first ones taken, so that the fractions are kept
     to the nearest molecule and adding molecules to the data disturbs the others as little as possible.
 
-    With ``features``, a molecule is passed over where taking it would leave one of its features without any training
-    molecule: what nothing trains keeps its starting value, and a test of it would say nothing of the fit. If too few
-    molecules can be spared, the validation and test sets stay smaller.
+    With ``features``, and ``settings.keep_exercised``, a molecule is passed over where taking it would leave one of its
+    features without any training molecule: what nothing trains keeps its starting value, and a test of it would say
+    nothing of the fit. If too few molecules can be spared, the validation and test sets stay smaller.
 
     Args:
         smiles: fully mapped SMILES; duplicates do no harm.
-        validation_fraction, test_fraction: of the molecules, each at least 0, together less than 1.
-        seed: another seed gives another split.
+        settings: how.
         features: for each SMILES what training needs at least one molecule with, e.g. its parameters.
 
     Returns:
@@ -37,12 +71,13 @@ def split_molecules(
     Raises:
         ValueError: the fractions are impossible.
     """
+    validation_fraction, test_fraction = settings.validation_fraction, settings.test_fraction
     check_fractions(validation_fraction, test_fraction)
     keys = {one: compute_connectivity_key(one) for one in smiles}
     features_of: dict[str, set[collections.abc.Hashable]] = {key: set() for key in keys.values()}
     for one, key in keys.items():
-        features_of[key].update(() if features is None else features[one])
-    ranked = sorted(features_of, key=lambda key: hashlib.sha256(f"{seed}|{key}".encode()).digest())
+        features_of[key].update(features[one] if features is not None and settings.keep_exercised else ())
+    ranked = sorted(features_of, key=lambda key: hashlib.sha256(f"{settings.split_seed}|{key}".encode()).digest())
     n_training = collections.Counter(feature for own in features_of.values() for feature in own)
     places = ["validation"] * round(validation_fraction * len(ranked)) + ["test"] * round(test_fraction * len(ranked))
     splits = dict.fromkeys(ranked, "train")

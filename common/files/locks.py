@@ -6,6 +6,7 @@ import errno
 import os
 import pathlib
 import socket
+import time
 
 from common.files.atomic import name_full_disk
 
@@ -16,6 +17,10 @@ except ImportError:  # there is no such module on Windows
 
 UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
 """What the system says where a file system, of a cluster for example, has no locks."""
+
+
+WAIT_SECONDS = 0.2
+"""Between two looks at a lock that another process holds."""
 
 
 class LockedError(RuntimeError):
@@ -46,6 +51,23 @@ def hold_lock(path: str | os.PathLike) -> collections.abc.Iterator[None]:
     finally:
         path.unlink(missing_ok=True)  # before the lock is given up: nobody takes one that is about to vanish
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def wait_for_lock(path: str | os.PathLike) -> collections.abc.Iterator[None]:
+    """As :func:`hold_lock`, but waits, and says so, until the process before has given it up."""
+    with contextlib.ExitStack() as stack:
+        is_told = False
+        while True:
+            try:
+                stack.enter_context(hold_lock(path))
+                break
+            except LockedError as error:
+                if not is_told:
+                    print(f"{path}: {error}; waiting until it has ended", flush=True)
+                    is_told = True
+                time.sleep(WAIT_SECONDS)
+        yield
 
 
 def _lock(path: pathlib.Path) -> int:

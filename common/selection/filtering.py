@@ -6,10 +6,8 @@ import os
 import pathlib
 import typing
 
-import datasets
-import pyarrow.compute
-
 from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries
+from common.data.index import index_dataset
 from common.files.artifacts import ArtifactError
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.processes.slices import cut_into_slices
@@ -85,50 +83,44 @@ def examine_source(folder: str | os.PathLike, known: KnownMolecules) -> SourceCo
     Raises:
         ValueError: stage 002 has not seen a molecule, its number of atoms differs from the data's, or no row is left.
     """
-    smiles, n_confs, n_coords = _read_sizes(open_dataset(folder))
-    rows = []
+    rows = index_dataset(folder)
+    kept = []
     left_out: dict[str, list[str]] = collections.defaultdict(list)
     left_out_counts: dict[str, dict[str, int]] = {}
-    for row, name in enumerate(smiles):
-        if name in known.n_atoms:
-            if n_coords[row] != 3 * known.n_atoms[name] * n_confs[row]:
+    for row in rows:
+        if row.smiles in known.n_atoms:
+            if not row.fits(known.n_atoms[row.smiles]):
                 raise ArtifactError(
-                    f"{folder}: row {row}, {name}, has {n_confs[row]} energies and {n_coords[row]} coordinates, but "
-                    f"its parameters are for {known.n_atoms[name]} atoms",
+                    f"{folder}: row {row.row}, {row.smiles}, has {row.n_confs} energies and {row.n_coords} "
+                    f"coordinates, but its parameters are for {known.n_atoms[row.smiles]} atoms",
                     "raw data",
                     "parameters",
                 )
-            rows.append(row)
-        elif name in known.failures:
-            reason = known.failures[name]
-            left_out[reason].append(name)
+            kept.append(row)
+        elif row.smiles in known.failures:
+            reason = known.failures[row.smiles]
+            left_out[reason].append(row.smiles)
             counts = left_out_counts.setdefault(reason, {"entries": 0, "conformers": 0})
             counts["entries"] += 1
-            counts["conformers"] += n_confs[row]
+            counts["conformers"] += row.n_confs
         else:
             raise ArtifactError(
-                f"{folder}: row {row}, {name}: this molecule is in the data, but not in the parameters, not even among "
-                "those that have none",
+                f"{folder}: row {row.row}, {row.smiles}: this molecule is in the data, but not in the parameters, "
+                "not even among those that have none",
                 "parameters",
             )
-    if not rows:
+    n_molecules = len({row.smiles for row in rows})
+    if not kept:
         reasons = "; ".join(list(left_out)[:3])
-        raise ValueError(f"{folder}: none of its {len(set(smiles))} molecules has parameters ({reasons})")
+        raise ValueError(f"{folder}: none of its {n_molecules} molecules has parameters ({reasons})")
     return SourceContents(
-        rows=rows,
-        n_confs=[n_confs[row] for row in rows],
-        n_molecules=len({smiles[row] for row in rows}),
-        before={"entries": len(smiles), "molecules": len(set(smiles)), "conformers": sum(n_confs)},
+        rows=[row.row for row in kept],
+        n_confs=[row.n_confs for row in kept],
+        n_molecules=len({row.smiles for row in kept}),
+        before={"entries": len(rows), "molecules": n_molecules, "conformers": sum(row.n_confs for row in rows)},
         left_out={reason: sorted(set(names)) for reason, names in left_out.items()},
         left_out_counts=left_out_counts,
     )
-
-
-def _read_sizes(dataset: datasets.Dataset) -> tuple[list[str], list[int], list[int]]:
-    """Of each row: the mapped SMILES, the number of conformers and of coordinates; no coordinates are read."""
-    table = dataset.data.table
-    lengths = {name: pyarrow.compute.list_value_length(table.column(name)).to_pylist() for name in ("energy", "coords")}
-    return table.column("smiles").to_pylist(), lengths["energy"], lengths["coords"]
 
 
 def select_superposed_atoms(smiles: str) -> list[int]:

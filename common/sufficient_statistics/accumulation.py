@@ -5,6 +5,7 @@ hyperparameters needs no second pass; an interrupted pass goes on from its finis
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -16,10 +17,11 @@ import numpy
 import torch
 
 from common.data.dataset import list_sources, open_dataset, read_entries
-from common.data.splits import SPLITS
+from common.data.splits import SPLITS, SplitRow
 from common.data.weighting import weigh_conformers
 from common.files.atomic import replace_atomically
 from common.files.fingerprints import compute_content_hash, compute_fingerprint
+from common.files.locks import wait_for_lock
 from common.files.tensor_file import read_tensors, read_tensors_if_whole, write_tensors
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules
@@ -32,8 +34,8 @@ from common.processes.torchrun import is_under_torchrun
 from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
 from common.sufficient_statistics.interactions import build_interactions
 from common.sufficient_statistics.linearization import Linearization
-from common.sufficient_statistics.plan import Plan, Row, assign_shards, plan_pass
-from common.sufficient_statistics.settings import PassSettings
+from common.sufficient_statistics.plan import Plan, assign_shards, plan_pass
+from common.sufficient_statistics.settings import PassMachine, PassSettings
 from common.sufficient_statistics.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
 
 FORMAT = 5
@@ -51,7 +53,7 @@ def compute_statistics(
     parameters: str | os.PathLike,
     cache: str | os.PathLike,
     settings: PassSettings,
-    n_processes: int | None = None,
+    machine: PassMachine | None = None,
 ) -> Statistics | None:
     """The statistics of a data folder: from the cache if they are there, else by one pass over the data.
 
@@ -60,8 +62,7 @@ def compute_statistics(
         parameters: the ``.pt`` file of stage 002.
         cache: folder of statistics; one file for each fingerprint.
         settings: what they depend on.
-        n_processes: ranks to spawn, by default one for each available processor, or a single one where there is little
-            to do; under torchrun its ranks are used instead.
+        machine: with what the pass is made; by default what suits this machine.
 
     Returns:
         The statistics; under torchrun on rank 0 alone, None on the others.
@@ -71,31 +72,49 @@ def compute_statistics(
         RuntimeError: a rank died.
     """
     data, parameters, cache = pathlib.Path(data), pathlib.Path(parameters), pathlib.Path(cache)
+    machine = machine or PassMachine()
     molecules = load_parameters(parameters)
     path = cache / f"{compute_pass_fingerprint(data, parameters, settings)}.pt"
     if is_under_torchrun():
         with join_torchrun() as ranks:
-            found = load_statistics(path, molecules.force_field, True) if ranks.rank == 0 else None
-            if ranks.sum_in_place(torch.tensor(int(found is not None))).item() == 0:
-                _run_rank(ranks, plan_pass(data, parameters, path, molecules, settings), molecules, path)
-            ranks.wait()
-        return (found or load_statistics(path, molecules.force_field, False)) if ranks.rank == 0 else None
+            is_first = ranks.rank == 0
+            found = load_statistics(path, molecules.force_field, True) if is_first else None
+            with _take_turns(path) if is_first and found is None else contextlib.nullcontext():
+                found = found or (load_statistics(path, molecules.force_field, True) if is_first else None)
+                if ranks.sum_in_place(torch.tensor(int(found is not None))).item() == 0:
+                    _run_rank(ranks, plan_pass(data, parameters, path, molecules, settings, machine), molecules, path)
+                ranks.wait()
+        return (found or load_statistics(path, molecules.force_field, False)) if is_first else None
     found = load_statistics(path, molecules.force_field, True)
     if found is None:
-        plan = plan_pass(data, parameters, path, molecules, settings)
-        if n_processes is None:
-            seconds = sum(row.cost for shard in plan.shards for row in shard)
-            n_processes = count_available_cpus() if seconds > MIN_PARALLEL_SECONDS else 1
-        run_ranks(_run_rank, (plan, molecules if n_processes == 1 else None, path), n_processes)
-        found = load_statistics(path, molecules.force_field, False)
+        with _take_turns(path):
+            found = load_statistics(path, molecules.force_field, True) or _run_here(
+                plan_pass(data, parameters, path, molecules, settings, machine), molecules, path
+            )
     return found
+
+
+@contextlib.contextmanager
+def _take_turns(path: pathlib.Path) -> collections.abc.Iterator[None]:
+    """Lets one run at a time make these statistics: those that wait find them finished."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with wait_for_lock(path.with_suffix(".lock")):
+        yield
+
+
+def _run_here(plan: Plan, molecules: ParameterizedMolecules, path: pathlib.Path) -> Statistics | None:
+    """Makes the pass with processes of this machine."""
+    n_processes = plan.machine.n_processes
+    if n_processes is None:
+        n_processes = count_available_cpus() if sum(plan.costs) > MIN_PARALLEL_SECONDS else 1
+    run_ranks(_run_rank, (plan, molecules if n_processes == 1 else None, path), n_processes)
+    return load_statistics(path, molecules.force_field, False)
 
 
 def compute_pass_fingerprint(data: pathlib.Path, parameters: pathlib.Path, settings: PassSettings) -> str:
     """Names everything that the statistics depend on, by content."""
     sources = {source: compute_content_hash(sorted((data / source).glob("*.arrow"))) for source in list_sources(data)}
-    relevant = {k: v for k, v in dataclasses.asdict(settings).items() if k not in ("chunk_bytes", "device")}
-    return compute_fingerprint([FORMAT, sources, compute_content_hash([parameters]), relevant])
+    return compute_fingerprint([FORMAT, sources, compute_content_hash([parameters]), dataclasses.asdict(settings)])
 
 
 def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None, path: pathlib.Path) -> None:
@@ -103,7 +122,7 @@ def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None
     start = time.perf_counter()
     molecules = molecules or load_parameters(plan.parameters)
     plan.work.mkdir(parents=True, exist_ok=True)
-    mine = assign_shards(plan.shards, ranks.world_size)[ranks.rank]
+    mine = assign_shards(plan.costs, ranks.world_size)[ranks.rank]
     missing = [i for i in mine if read_tensors_if_whole(plan.get_shard_path(i)) is None]
     if ranks.rank == 0 and len(missing) < len(mine):
         print(f"pass: {len(mine) - len(missing)} of rank 0's {len(mine)} shards were finished by an earlier run")
@@ -129,12 +148,12 @@ def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None
         shutil.rmtree(plan.work, ignore_errors=True)
 
 
-def _compute_shard(plan: Plan, rows: list[Row], molecules: ParameterizedMolecules) -> dict[str, typing.Any]:
+def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMolecules) -> dict[str, typing.Any]:
     """The sums over the entries of one shard, on the columns that they touch."""
     linearization = Linearization(molecules.force_field, plan.vdw_pairs)
     smiles = sorted({row.smiles for row in rows})
     places = {one: i for i, one in enumerate(smiles)}
-    device = plan.settings.device
+    device = plan.machine.device
     interactions = build_interactions([molecules.topologies[one] for one in smiles], linearization, device)
     touched = numpy.unique(numpy.concatenate(interactions.columns))
     n_conformers = 0
@@ -143,14 +162,14 @@ def _compute_shard(plan: Plan, rows: list[Row], molecules: ParameterizedMolecule
         nonlocal n_conformers
         dataset = open_dataset(plan.data / rows[0].source)
         for row, entry in zip(rows, read_entries(dataset, [row.row for row in rows]), strict=True):
-            entry, weights = weigh_conformers(entry, plan.settings.energy_ceiling, plan.settings.boltzmann_temperature)
+            entry, weights = weigh_conformers(entry, plan.conformers)
             n_conformers += entry.n_confs
             yield WeightedEntry(entry, places[row.smiles], weights)
 
     sums = {name: torch.zeros((len(touched) + 1,) * 2, dtype=torch.float64, device=device) for name in MATRICES}
     sum_squared_weights = 0.0
     phi = linearization.compute(molecules.force_field)
-    for grams in compute_entry_grams(iterate_entries(), interactions, phi, device, plan.settings.chunk_bytes):
+    for grams in compute_entry_grams(iterate_entries(), interactions, phi, device, plan.machine.chunk_bytes):
         place = torch.from_numpy(numpy.append(numpy.searchsorted(touched, grams.columns), len(touched))).to(device)
         squared_weights = float((grams.source.weights**2).sum())
         sum_squared_weights += squared_weights
@@ -221,7 +240,7 @@ def _describe_pass(
     )
 
 
-def _count_exercise(rows: list[Row], molecules: ParameterizedMolecules) -> dict[str, torch.Tensor]:
+def _count_exercise(rows: list[SplitRow], molecules: ParameterizedMolecules) -> dict[str, torch.Tensor]:
     """For each row of parameters, how many different molecules and how many conformers feel it."""
     n_confs: dict[str, int] = {}
     for row in rows:

@@ -9,36 +9,28 @@ import itertools
 import pathlib
 
 import numpy
-import pyarrow.compute
 import torch
 
-from common.data.dataset import list_sources, open_dataset, read_provenance
-from common.data.splits import split_molecules
+from common.data.dataset import list_sources, read_provenance
+from common.data.index import Row, index_dataset
+from common.data.splits import SplitRow, assign_rows, split_molecules
+from common.data.weighting import ConformerSelection
 from common.files.artifacts import ArtifactError
 from common.forcefields.tensors import ParameterizedMolecules, TensorTopology
 from common.forcefields.terms import VALENCE_TYPES
 from common.processes.slices import cut_into_slices
 from common.sufficient_statistics.interactions import find_vdw_pairs
 from common.sufficient_statistics.linearization import Linearization
-from common.sufficient_statistics.settings import PassSettings
+from common.sufficient_statistics.settings import PassMachine, PassSettings
 
 N_SHARDS = 64
 """Into about how many pieces of equal work the pass is cut, whatever the number of ranks."""
 
+ROW_SECONDS = 2e-4
+"""What a row takes, however few conformers it has."""
+
 MIN_SHARD_SECONDS = 0.25
 """Smaller pieces would cost more to handle than to compute."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One row of one data set: what it belongs to and what it costs."""
-
-    source: str
-    row: int
-    smiles: str
-    n_confs: int
-    split: str
-    cost: float  # [second]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +39,10 @@ class Plan:
 
     Attributes:
         data, parameters, work: paths of the data sets, the ``.pt`` file and the folder of finished shards.
+        conformers: which count, and how much.
+        machine: with what the pass is made.
         shards: rows of one source and split each, in the order of the rows; of about equal cost.
+        costs: [second] of each shard, about.
         vdw_pairs: see ``Linearization``.
         columns: the used columns of φ.
     """
@@ -55,8 +50,10 @@ class Plan:
     data: pathlib.Path
     parameters: pathlib.Path
     work: pathlib.Path
-    settings: PassSettings
-    shards: list[list[Row]]
+    conformers: ConformerSelection
+    machine: PassMachine
+    shards: list[list[SplitRow]]
+    costs: list[float]
     vdw_pairs: torch.Tensor
     columns: torch.Tensor
 
@@ -73,6 +70,7 @@ def plan_pass(
     path: pathlib.Path,
     molecules: ParameterizedMolecules,
     settings: PassSettings,
+    machine: PassMachine,
 ) -> Plan:
     """Plans the pass.
 
@@ -81,33 +79,27 @@ def plan_pass(
         parameters: the ``.pt`` file, and
         molecules: what it holds.
         path: of the statistics; the folder of finished shards lies beside it.
-        settings: what of the data counts.
+        settings: what the statistics depend on.
+        machine: with what the pass is made.
 
     Raises:
         FileNotFoundError, ValueError: data or parameters are missing, damaged or do not belong together.
     """
-    index = {source: index_rows(data / source, molecules, parameters) for source in list_sources(data)}
-    smiles = sorted({one for rows in index.values() for one, _ in rows})
-    features = {one: _list_parameters(molecules.topologies[one]) for one in smiles} if settings.keep_exercised else None
-    fractions = settings.validation_fraction, settings.test_fraction
-    splits = split_molecules(smiles, *fractions, settings.split_seed, features)
-    costs = {one: _estimate_cost(molecules.topologies[one]) for one in smiles}
-    rows = [
-        Row(source, i, one, n_confs, splits[one], 2e-4 + n_confs * costs[one])
-        for source, pairs in index.items()
-        for i, (one, n_confs) in enumerate(pairs)
-    ]
+    index = [row for source in list_sources(data) for row in index_rows(data / source, molecules, parameters)]
+    smiles = sorted({row.smiles for row in index})
+    features = {one: _list_parameters(molecules.topologies[one]) for one in smiles}
+    rows = assign_rows(index, split_molecules(smiles, settings.split, features).__getitem__)
+    shards, costs = _cut_shards(rows, {one: _estimate_cost(molecules.topologies[one]) for one in smiles})
     used = [molecules.topologies[one] for one in smiles]
     pairs = find_vdw_pairs(used, molecules.force_field) if settings.with_vdw else torch.zeros((0, 2), dtype=torch.int64)
     linearization = Linearization(molecules.force_field, pairs)
     work = path.with_suffix(".shards")
-    return Plan(data, parameters, work, settings, _cut_shards(rows), pairs, _find_columns(used, linearization))
+    columns = _find_columns(used, linearization)
+    return Plan(data, parameters, work, settings.conformers, machine, shards, costs, pairs, columns)
 
 
-def index_rows(
-    folder: pathlib.Path, molecules: ParameterizedMolecules, parameters: pathlib.Path
-) -> list[tuple[str, int]]:
-    """The SMILES and number of conformers of every row of a data set, checked against the parameters.
+def index_rows(folder: pathlib.Path, molecules: ParameterizedMolecules, parameters: pathlib.Path) -> list[Row]:
+    """The rows of a data set, checked against the parameters.
 
     Raises:
         ValueError: a molecule has no parameters, or another number of atoms than its coordinates, or stage 003 chose
@@ -121,28 +113,26 @@ def index_rows(
             "clustered data",
             detail=" with these parameters",
         )
-    table = open_dataset(folder).data.table
-    smiles = table.column("smiles").to_pylist()
-    n_confs = pyarrow.compute.list_value_length(table.column("energy")).to_pylist()
-    n_values = pyarrow.compute.list_value_length(table.column("coords")).to_pylist()
-    for row, (one, n, size) in enumerate(zip(smiles, n_confs, n_values, strict=True)):
-        if one not in molecules.topologies:
-            reason = molecules.failures.get(one, "it is not known there")
+    rows = index_dataset(folder)
+    for row in rows:
+        if row.smiles not in molecules.topologies:
+            reason = molecules.failures.get(row.smiles, "it is not known there")
             raise ArtifactError(
-                f"{folder}, row {row}: {parameters} has no parameters for {one} ({reason}); data and parameters do not "
-                "belong together",
+                f"{folder}, row {row.row}: {parameters} has no parameters for {row.smiles} ({reason}); data and "
+                "parameters do not belong together",
                 "parameters",
                 "clustered data",
             )
-        if size != 3 * n * molecules.topologies[one].n_atoms:
+        n_atoms = molecules.topologies[row.smiles].n_atoms
+        if not row.fits(n_atoms):
             raise ArtifactError(
-                f"{folder}, row {row}: {one} has {molecules.topologies[one].n_atoms} atoms and {n} conformers but "
-                f"{size} coordinates",
+                f"{folder}, row {row.row}: {row.smiles} has {n_atoms} atoms and {row.n_confs} conformers but "
+                f"{row.n_coords} coordinates",
                 "raw data",
                 "parameters",
                 "clustered data",
             )
-    return list(zip(smiles, n_confs, strict=True))
+    return rows
 
 
 def _list_parameters(topology: TensorTopology) -> set[tuple[str, int]]:
@@ -163,11 +153,17 @@ def _estimate_cost(topology: TensorTopology) -> float:
     return 7e-8 * n_interactions + 2e-10 * topology.n_atoms * n_columns**2  # measured on one core
 
 
-def _cut_shards(rows: list[Row]) -> list[list[Row]]:
-    limit = max(sum(row.cost for row in rows) / N_SHARDS, MIN_SHARD_SECONDS)
+def _cut_shards(rows: list[SplitRow], conformer_costs: dict[str, float]) -> tuple[list[list[SplitRow]], list[float]]:
+    """Shards and what each costs [second], from the cost of a conformer by SMILES."""
+
+    def estimate(row: SplitRow) -> float:
+        return ROW_SECONDS + row.n_confs * conformer_costs[row.smiles]
+
+    limit = max(sum(map(estimate, rows)) / N_SHARDS, MIN_SHARD_SECONDS)
     ordered = sorted(rows, key=lambda row: (row.source, row.split, row.row))
     groups = [list(group) for _, group in itertools.groupby(ordered, key=lambda row: (row.source, row.split))]
-    return [shard for group in groups for shard in cut_into_slices(group, [row.cost for row in group], limit)]
+    shards = [shard for group in groups for shard in cut_into_slices(group, list(map(estimate, group)), limit)]
+    return shards, [sum(map(estimate, shard)) for shard in shards]
 
 
 def _find_columns(topologies: list[TensorTopology], linearization: Linearization) -> torch.Tensor:
@@ -179,12 +175,11 @@ def _find_columns(topologies: list[TensorTopology], linearization: Linearization
     )
 
 
-def assign_shards(shards: list[list[Row]], n_ranks: int) -> list[list[int]]:
-    """Shards for each rank: the costliest first, each to the rank that has least to do."""
-    costs = [sum(row.cost for row in shard) for shard in shards]
+def assign_shards(costs: list[float], n_ranks: int) -> list[list[int]]:
+    """Shards, of such costs, for each rank: the costliest first, each to the rank that has least to do."""
     assigned: list[list[int]] = [[] for _ in range(n_ranks)]
     loads = [(0.0, rank) for rank in range(n_ranks)]
-    for i in sorted(range(len(shards)), key=lambda i: -costs[i]):
+    for i in sorted(range(len(costs)), key=lambda i: -costs[i]):
         load, rank = heapq.heappop(loads)
         assigned[rank].append(i)
         heapq.heappush(loads, (load + costs[i], rank))

@@ -1,30 +1,38 @@
-"""What of the data counts in a fit, and how much: all that the statistics depend on besides data and parameters."""
+"""What the statistics depend on besides data and parameters, and with what they are computed."""
 
 import dataclasses
 
+from common.data.splits import SplitSettings
+from common.data.weighting import ConformerSelection
 from common.sufficient_statistics.gram import CHUNK_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
 class PassSettings:
-    """What the statistics depend on, besides data and parameters.
+    """What the statistics depend on, besides data and parameters: all of it is part of their fingerprint.
 
     Attributes:
-        validation_fraction, test_fraction, split_seed: see ``common.data.splits.split_molecules``.
-        keep_exercised: whether every valence parameter keeps at least one training molecule where it has any.
+        conformers: which count, and how much.
+        split: how molecules are split.
         with_vdw: whether φ holds the Lennard-Jones pairs, so that vdW may be trained.
-        energy_ceiling: [kcal/mol] conformers so much above the lowest of their entry are left out; None for all.
-        boltzmann_temperature: [K] weights conformers by exp(-ΔE/RT) within their entry; None for equal weights.
-        chunk_bytes: size of the feature matrices handled at once.
-        device: where the pass is computed, e.g. "cpu" or "cuda".
     """
 
-    validation_fraction: float = 0.1
-    test_fraction: float = 0.1
-    split_seed: int = 0
-    keep_exercised: bool = True
+    conformers: ConformerSelection = dataclasses.field(default_factory=ConformerSelection)
+    split: SplitSettings = dataclasses.field(default_factory=SplitSettings)
     with_vdw: bool = False
-    energy_ceiling: float | None = None
-    boltzmann_temperature: float | None = None
-    chunk_bytes: int = CHUNK_BYTES
+
+
+@dataclasses.dataclass(frozen=True)
+class PassMachine:
+    """With what the pass is made: none of it changes the statistics by more than rounding.
+
+    Attributes:
+        n_processes: ranks to spawn; None for one for each available processor, or a single one where there is little
+            to do. Under torchrun its ranks are used instead.
+        device: where the pass is computed, e.g. "cpu" or "cuda".
+        chunk_bytes: size of the feature matrices handled at once.
+    """
+
+    n_processes: int | None = None
     device: str = "cpu"
+    chunk_bytes: int = CHUNK_BYTES

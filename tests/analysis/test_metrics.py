@@ -6,7 +6,7 @@ import numpy
 import pytest
 
 from common.analysis import metrics
-from common.analysis.evaluation import Evaluation, Row
+from common.analysis.evaluation import Evaluation
 from common.analysis.metrics import (
     compare_candidates,
     compute_metrics,
@@ -15,6 +15,7 @@ from common.analysis.metrics import (
     resample_molecules,
     sum_over_entries,
 )
+from common.data.splits import SplitRow
 
 ROUNDING = 1e-12
 """Relative: the same sums in another order."""
@@ -41,7 +42,7 @@ def make_evaluation(entries=ENTRIES, seed: int = 0, with_weights: bool = True) -
     total = sum(n_confs)
     return Evaluation(
         names=("initial", "fitted"),
-        rows=tuple(Row(s, i, f"[{key}]", n, 3 * n * m, split) for i, (s, split, key, n, m) in enumerate(entries)),
+        rows=tuple(SplitRow(s, i, f"[{key}]", n, 3 * n * m, split) for i, (s, split, key, n, m) in enumerate(entries)),
         keys=tuple(entry[2] for entry in entries),
         n_atoms=numpy.array([entry[4] for entry in entries]),
         weights=numpy.concatenate([one / one.sum() for one in weights]),

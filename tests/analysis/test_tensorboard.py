@@ -13,10 +13,10 @@ import urllib.request
 import pytest
 
 from common.analysis.tensorboard import format_errors, list_hyperparameters, log_results
+from common.data.weighting import ConformerSelection
 from common.fitting.outputs import describe_losses
 from common.runs.curves import read_curves
 from common.runs.tensorboard import Log
-from common.sufficient_statistics.settings import PassSettings
 from tests.helpers import change_parameters, make_entries, write_dataset
 
 SPLITS = ("train", "validation", "test")
@@ -64,7 +64,7 @@ def runs(tmp_path_factory, parity_molecules, parity_energies):
         }
         run, losses = folder / "runs" / name, make_losses(rate)
         log_curves(run, losses)
-        log_results(run, settings, splits, losses, folder / "data", candidates, PassSettings(), LAST_EPOCH)
+        log_results(run, settings, splits, losses, folder / "data", candidates, ConformerSelection(), LAST_EPOCH)
     return folder / "runs"
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from common.files import locks
-from common.files.locks import LockedError, hold_lock
+from common.files.locks import LockedError, hold_lock, wait_for_lock
 from tests.helpers import ROOT
 
 HOLDER = """
@@ -99,3 +99,19 @@ def test_the_block_runs_where_a_file_system_has_no_locks(tmp_path, monkeypatch):
 def test_a_folder_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"), hold_lock(pathlib.Path(tmp_path / "nowhere" / "x.lock")):
         pass
+
+
+def test_who_waits_gets_the_lock_and_is_told_once(tmp_path, holder, monkeypatch, capsys):
+    n_looks = 0
+
+    def look(_):
+        nonlocal n_looks
+        n_looks += 1
+        if n_looks == 3:
+            holder.kill()
+            holder.wait()
+
+    monkeypatch.setattr(locks.time, "sleep", look)
+    with wait_for_lock(tmp_path / "x.lock"):
+        assert n_looks >= 3
+    assert capsys.readouterr().out.count("waiting until it has ended") == 1

@@ -6,6 +6,7 @@ import pathlib
 
 import numpy
 
+from common.data.splits import SplitSettings
 from common.fitting.objective import Objective, build_objective
 from common.fitting.priors import build_prior
 from common.fitting.uncertainty import Uncertainty, compute_uncertainty
@@ -13,7 +14,7 @@ from common.forcefields.parameter_file import save_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Column, ColumnSettings, Trainable, build_trainable
 from common.sufficient_statistics.accumulation import compute_statistics
-from common.sufficient_statistics.settings import PassSettings
+from common.sufficient_statistics.settings import PassMachine, PassSettings
 from common.sufficient_statistics.statistics import Statistics
 from tests.helpers import change_parameters, make_entries, simulate_entries, write_dataset
 
@@ -106,8 +107,10 @@ def make_problem(
     save_parameters(folder / "parameters.pt", molecules)
     # parameters that no training molecule has are wanted here
     settings = PassSettings(
-        validation_fraction=0.15, test_fraction=0.0, keep_exercised=False, with_vdw="vdW" in columns
+        split=SplitSettings(validation_fraction=0.15, test_fraction=0.0, keep_exercised=False),
+        with_vdw="vdW" in columns,
     )
-    statistics = compute_statistics(folder / "data", folder / "parameters.pt", folder / "statistics", settings, 1)
+    paths = (folder / "data", folder / "parameters.pt", folder / "statistics")
+    statistics = compute_statistics(*paths, settings, PassMachine(n_processes=1))
     assert statistics is not None
     return Problem(molecules, truth, statistics, columns)

@@ -298,7 +298,7 @@ def evaluate_run(run, data):
     study = study_runs([run], data, None)
     candidates = load_candidates(study.candidates)
     rows = index_data(study.data, candidates, study.choose_split).rows
-    return study, sum_over_entries(evaluate_here(study.data, rows, candidates, study.settings))
+    return study, sum_over_entries(evaluate_here(study.data, rows, candidates, study.conformers))
 
 
 def test_data_that_changed_since_the_fit_are_noticed(project, tmp_path):
@@ -365,7 +365,7 @@ def test_bad_input_is_answered_with_a_sentence(project, tmp_path, monkeypatch):
     for arguments, sentence in (
         ([tmp_path / "empty"], "no finished run here; run 004-train.py"),
         ([run], "nowhere: no data sets here; run the stage that writes them"),
-        ([copy_run(project, tmp_path / "old", without=("split_seed",))], "made by another version"),
+        ([copy_run(project, tmp_path / "old", without=("energy_ceiling",))], "made by another version"),
         ([copy_run(project, tmp_path / "lost", parameters="lost.pt")], "lost.pt: no such file; run 002"),
         ([project / "runs", "--force-field", "none.offxml"], "no force field file 'none.offxml'"),
         ([project / "runs", project / "runs" / "nothing"], "nothing: no finished run here"),

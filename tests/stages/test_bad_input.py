@@ -23,7 +23,7 @@ import torch
 from benchmarks.make_archive import make_archive
 from common.data.dataset import Entry, ShardWriter, open_dataset, read_entries, read_provenance
 from common.data.shards import check_output, make_shards, publish_datasets
-from common.data.splits import split_molecules
+from common.data.splits import SplitSettings, split_molecules
 from common.espaloma.entry import EntryError, read_entry
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.runs.checkpoints import load_checkpoint
@@ -97,7 +97,7 @@ def test_a_molecule_in_two_orders_and_sources_is_kept_twice_and_never_split(fini
         assert first != second  # the order of the atoms is part of a mapped SMILES
         found = set()
         for seed in range(30):  # so that the molecule comes up in each split
-            splits = split_molecules(everything, 0.3, 0.3, seed)
+            splits = split_molecules(everything, SplitSettings(0.3, 0.3, seed))
             assert splits[first] == splits[second]
             found.add(splits[first])
         assert found == {"train", "validation", "test"}

@@ -3,17 +3,21 @@
 import dataclasses
 import pathlib
 import shutil
+import threading
+import time
 
 import numpy
 import pytest
 import torch
 
+from common.data.splits import SplitSettings
+from common.data.weighting import ConformerSelection
 from common.fitting.objective import build_objective
 from common.forcefields.parameter_file import save_parameters
 from common.sufficient_statistics import accumulation
 from common.sufficient_statistics import plan as pass_plan
 from common.sufficient_statistics.accumulation import compute_statistics
-from common.sufficient_statistics.settings import PassSettings
+from common.sufficient_statistics.settings import PassMachine, PassSettings
 from tests.helpers import make_entries, raises_with_advice, write_dataset
 from tests.sufficient_statistics.test_gram import compute_brute_force, draw_parameters
 
@@ -33,8 +37,9 @@ def inputs(tmp_path_factory, parity_molecules, parity_energies) -> pathlib.Path:
     return folder
 
 
-def run_pass(inputs, cache, settings=None, n_processes=1):
-    return compute_statistics(inputs / "data", inputs / "parameters.pt", cache, settings or PassSettings(), n_processes)
+def run_pass(inputs, cache, settings=None, n_processes=1, **machine):
+    machine = PassMachine(n_processes, **machine)
+    return compute_statistics(inputs / "data", inputs / "parameters.pt", cache, settings or PassSettings(), machine)
 
 
 def assert_equal(one, other):
@@ -75,24 +80,24 @@ def test_a_second_run_reuses_the_statistics(inputs, tmp_path, monkeypatch):
     first = run_pass(inputs, tmp_path)
     assert not first.is_reused
     monkeypatch.setattr(accumulation, "_compute_shard", None)  # to compute anything would fail
-    second = run_pass(inputs, tmp_path, PassSettings(chunk_bytes=1_000_000))
+    second = run_pass(inputs, tmp_path, n_processes=2, chunk_bytes=1_000_000)
     assert second.is_reused
     assert_equal(first, second)
 
 
 @pytest.mark.parametrize(
-    "change",
+    "settings",
     [
-        {"validation_fraction": 0.2},
-        {"split_seed": 1},
-        {"with_vdw": True},
-        {"energy_ceiling": 5.0},
-        {"boltzmann_temperature": 500.0},
+        PassSettings(split=SplitSettings(validation_fraction=0.2)),
+        PassSettings(split=SplitSettings(split_seed=1)),
+        PassSettings(with_vdw=True),
+        PassSettings(conformers=ConformerSelection(energy_ceiling=5.0)),
+        PassSettings(conformers=ConformerSelection(boltzmann_temperature=500.0)),
     ],
 )
-def test_other_settings_make_a_new_pass(inputs, tmp_path, change):
+def test_other_settings_make_a_new_pass(inputs, tmp_path, settings):
     first = run_pass(inputs, tmp_path)
-    other = run_pass(inputs, tmp_path, dataclasses.replace(PassSettings(), **change))
+    other = run_pass(inputs, tmp_path, settings)
     assert not other.is_reused
     assert other.fingerprint != first.fingerprint
 
@@ -127,6 +132,41 @@ def test_damaged_statistics_are_not_used(inputs, tmp_path, damage):
     second = run_pass(inputs, tmp_path)
     assert not second.is_reused
     assert_equal(first, second)
+
+
+def test_a_second_run_waits_for_the_first_and_makes_no_pass(inputs, tmp_path, monkeypatch, capsys):
+    """Two fits of the same data, started together: the shards of one would go while the other needs them."""
+    finish, found = threading.Event(), []
+    compute = accumulation._compute_shard
+
+    def compute_when_told(*arguments):
+        started.set()
+        assert finish.wait(60.0)
+        return compute(*arguments)
+
+    started = threading.Event()
+    monkeypatch.setattr(accumulation, "_compute_shard", compute_when_told)
+    threads = [threading.Thread(target=lambda: found.append(run_pass(inputs, tmp_path))) for _ in range(2)]
+    threads[0].start()
+    assert started.wait(60.0)
+    threads[1].start()
+    deadline = time.monotonic() + 60.0
+    while "waiting until it has ended" not in (text := capsys.readouterr().out):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.05)
+    finish.set()
+    for thread in threads:
+        thread.join(60.0)
+    assert [one.is_reused for one in found] == [False, True]
+    assert_equal(*found)
+    assert not list(tmp_path.glob("*.lock"))
+
+
+def test_finished_statistics_need_no_lock(inputs, tmp_path, monkeypatch):
+    """They may lie where nobody may write."""
+    run_pass(inputs, tmp_path)
+    monkeypatch.setattr(accumulation, "wait_for_lock", None)
+    assert run_pass(inputs, tmp_path).is_reused
 
 
 def test_an_interrupted_pass_goes_on_from_its_shards(inputs, tmp_path, monkeypatch):
@@ -177,7 +217,9 @@ def test_atom_counts_that_disagree_are_named(inputs, tmp_path, parity_energies):
 
 
 def test_exercise_counts_molecules_and_conformers(inputs, tmp_path, parity_molecules):
-    statistics = run_pass(inputs, tmp_path, PassSettings(validation_fraction=0.0, test_fraction=0.0))
+    statistics = run_pass(
+        inputs, tmp_path, PassSettings(split=SplitSettings(validation_fraction=0.0, test_fraction=0.0))
+    )
     counts = statistics.exercise["Bonds"]
     for row, key in enumerate(parity_molecules.force_field.potentials_by_type["Bonds"].parameter_keys):
         users = [t for t in parity_molecules.topologies.values() if row in t.parameters["Bonds"].parameter_idxs]
