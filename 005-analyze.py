@@ -4,7 +4,7 @@ Reads   outputs/runs/<run>/                  what 004-train.py wrote, and the da
 Writes  outputs/analysis/<timestamp>/        report.html (read this), metrics.json, figures/, tables/
 
     python 005-analyze.py                                        the latest finished run
-    python 005-analyze.py RUN RUN                                several runs side by side
+    python 005-analyze.py outputs/runs/*                         several runs side by side, those that have ended
     python 005-analyze.py --force-field openff-2.1.0.offxml      and other force fields on the same data
     python 005-analyze.py --data DIR --parameters FILE.pt        no run: score a force field on data
 
@@ -24,7 +24,7 @@ from common.analysis.figures import draw_all
 from common.analysis.folder import REPORT, create_analysis_folder, write_analysis
 from common.analysis.metrics import sum_over_entries
 from common.analysis.results import collect_results
-from common.analysis.study import Study, add_force_fields, read_run, study_parameters, study_runs
+from common.analysis.study import Study, add_force_fields, read_runs, study_parameters, study_runs
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
@@ -51,7 +51,7 @@ def open_study(settings: Settings) -> Study:
     """What the command line asks for: runs, or without any a force field on data."""
     if not settings.runs and settings.data and settings.parameters:
         return study_parameters(settings.data, settings.parameters)
-    runs = [read_run(path) for path in settings.runs or [OUTPUTS / "runs"]]
+    runs = read_runs(settings.runs or [OUTPUTS / "runs"])
     return study_runs(runs, settings.data, settings.parameters)
 
 

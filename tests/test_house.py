@@ -12,7 +12,7 @@ MAX_PAIRS = 60
 
 ROOMS_OF_THE_FIT = (
     "analysis", "fitting", "sufficient_statistics", "interop", "smirnoff", "selection", "nagl", "espaloma", "runs",
-    "data", "forcefields", "heterograph", "geometry", "reporting", "molecules", "processes", "files", "units",
+    "data", "forcefields", "heterograph", "geometry", "reporting", "molecules", "processes", "files",
 )  # fmt: skip
 
 WITHOUT_OWN_TEST = {
@@ -20,7 +20,6 @@ WITHOUT_OWN_TEST = {
     "analysis/figures.py": "stages/test_005_analyze.py draws all figures of a real fit",
     "analysis/folder.py": "stages/test_005_analyze.py looks at the folder, whole, interrupted and twice at once",
     "analysis/results.py": "stages/test_005_analyze.py computes its figures anew",
-    "analysis/study.py": "stages/test_005_analyze.py studies finished, damaged and several runs",
     "fitting/methods.py": "stages/test_004_train.py runs every method, whole and interrupted",
     "forcefields/parameter_file.py": "forcefields/test_tensors.py writes, reads and damages the file",
     "forcefields/terms.py": "smirnoff/test_assignment.py holds its names and units against the OpenFF stack's",

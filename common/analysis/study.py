@@ -121,6 +121,28 @@ def read_run(path: str | os.PathLike) -> Run:
     return Run(folder, config, summary, splits, ConformerSelection(**{name: config[name] for name in names}))
 
 
+def read_runs(paths: collections.abc.Sequence[str | os.PathLike]) -> list[Run]:
+    """Reads runs, as :func:`read_run`; of several, those that have not ended are passed over, with a line each.
+
+    Raises:
+        FileNotFoundError: a folder holds no run, or none of the runs has ended.
+        ValueError: a file of a run is damaged.
+    """
+    folders = [pathlib.Path(path) for path in paths]
+    ended = [folder for folder in folders if not _is_under_way(folder)]
+    if len(folders) == 1 or not ended:
+        return [read_run(folders[0])]
+    for folder in folders:
+        if folder not in ended:
+            print(f"{folder}: passed over, this run has not ended")
+    return [read_run(folder) for folder in ended]
+
+
+def _is_under_way(folder: pathlib.Path) -> bool:
+    """True of a run that has begun and has not ended, whether it still works or was stopped."""
+    return (folder / "config.json").is_file() and not (folder / "summary.json").is_file()
+
+
 def _read_json(path: pathlib.Path, keys: collections.abc.Iterable[str]) -> dict[str, typing.Any]:
     try:
         contents = json.loads(path.read_text())
