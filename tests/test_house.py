@@ -35,7 +35,6 @@ WITHOUT_OWN_TEST = {
     "runs/tensorboard.py": "analysis/test_tensorboard.py asks TensorBoard's own server",
     "smirnoff/values.py": "smirnoff/test_offxml.py reads every kind of value and refuses each mistake",
     "steering/settings.py": "plain numbers; the tests of the agents set them",
-    "sufficient_statistics/plan.py": "sufficient_statistics/test_accumulation.py runs it, with each mistake",
     "sufficient_statistics/settings.py": "plain values; sufficient_statistics/test_accumulation.py changes each",
 }
 """Modules without a test file of their name, and the test that covers them instead. Keep it short."""
