@@ -1,4 +1,7 @@
-"""The Espaloma archive: its entries, molecules and folders, and their conversion to a data set.
+"""The Espaloma archive: its folders, entries and molecules, and their conversion to data sets.
 
-May use ``data``, ``heterograph`` and below. The minus sign of a quantum force stands in ``entry``, and nowhere else.
+Atomic units become ours here, and the minus sign of a quantum force stands in ``entry`` and nowhere else. Another
+archive with a format of its own is another room on this floor.
+
+May use ``data``, ``heterograph`` and below.
 """

@@ -1,4 +1,6 @@
-"""Molecules as chemistry sees them: mapped SMILES, stereochemistry, starting geometries; all by RDKit.
+"""Molecules as chemistry sees them, by RDKit: SMILES and mapped SMILES, stereochemistry, starting geometries.
 
-May use ``processes`` and below.
+What needs parameters, energies or tensors belongs upstairs.
+
+May use ``processes`` and below; no torch.
 """

@@ -1,4 +1,6 @@
-"""What all reports share: plots, drawings of structures, numbers in words, console lines.
+"""What all reports share: kinds of plots, drawings of structures, numbers and names in words, lines for the console.
 
-May use ``molecules`` and below. What only one report says belongs to the room of its system.
+What only one report says belongs to the room of its system.
+
+May use ``molecules`` and below.
 """

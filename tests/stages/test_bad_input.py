@@ -1,7 +1,7 @@
 """What can be wrong with what the stages read, and with where they write: one sentence, no half artifact, no trust.
 
-Damage to a single entry of the archive is in test_espaloma.py, test_heterograph.py and test_001_convert.py, damage to
-force fields in test_offxml.py, to .pt files in test_tensors.py; what is here concerns whole stages.
+Damage to a single entry of the archive is in tests/damages.py, damage to other files in the test of the module that
+reads them; what is here concerns whole stages.
 """
 
 import ast
