@@ -34,8 +34,12 @@ from common.processes.threads import count_available_cpus
 from common.reporting.console import suggest_command
 from common.runs.options import read_settings
 from common.runs.settings import AtLeastOne, Contents, Machine, NonNegative, Positive, Share, StageSettings
+from common.smirnoff.find import find_force_field
 
 OUTPUTS = pathlib.Path("outputs")
+
+SAGE, STARTER = "openff-2.1.0.offxml", "example/starter.offxml"
+"""The force field that 002 looks for where none is named, and the one that lies here."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +76,22 @@ def main() -> None:
     settings = read_settings(Settings)
     with reserve_output(settings.output, ["smiles.json"]):
         convert(settings)
-    print(suggest_command("002-parameterize.py", {"--input": (settings.output, Settings.output)}))
+    print(suggest_next(settings.output))
+
+
+def suggest_next(output: pathlib.Path) -> str:
+    """The command that parameterises what was written, by the only force field at hand where Sage is not here."""
+    force_field, remark = SAGE, ""
+    try:
+        find_force_field(force_field)
+    except FileNotFoundError:
+        force_field, remark = STARTER, f"{SAGE} is not here; {STARTER} is good for the example's molecules\n"
+    options = {
+        "--input": (output, Settings.output),
+        "--force-field": (force_field, SAGE),
+        "--output": (output.parent / f"{pathlib.PurePath(force_field).stem}.pt", OUTPUTS / "openff-2.1.0.pt"),
+    }
+    return remark + suggest_command("002-parameterize.py", options)
 
 
 def convert(settings: Settings) -> None:

@@ -123,7 +123,11 @@ def main() -> None:
     report_failures(molecules.failures, len(smiles), settings.max_failed_fraction, output)
     save_parameters(output, molecules)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB written; peak memory {format_peak_memory()}")
-    options = {"--input": (settings.input, Settings.input), "--parameters": (output, OUTPUTS / "openff-2.1.0.pt")}
+    options = {
+        "--input": (settings.input, Settings.input),
+        "--parameters": (output, OUTPUTS / "openff-2.1.0.pt"),
+        "--output": (settings.input.parent / "data-clustered", OUTPUTS / "data-clustered"),
+    }
     print(suggest_command("003-cluster-and-filter.py", options))
 
 

@@ -117,6 +117,7 @@ def main() -> None:
     options = {
         "--data": (output, OUTPUTS / "data-clustered"),
         "--parameters": (settings.parameters, Settings.parameters),
+        "--output": (output.parent / "runs", OUTPUTS / "runs"),
     }
     print(suggest_command("004-train.py", options))
 

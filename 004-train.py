@@ -47,6 +47,7 @@ from common.forcefields.trainable import Column, Trainable, build_trainable, che
 from common.processes.devices import check_device
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
+from common.reporting.console import suggest_command
 from common.runs.checkpoints import Checkpoint, load_checkpoint
 from common.runs.folder import SUMMARY, create_run_folder, read_config, write_config
 from common.runs.names import name_run, read_first_settings
@@ -319,7 +320,8 @@ def main() -> None:
     if settings.method == "exact" and strength == 0.0:
         print("no prior was used: what the data do not determine may be anything; see --prior-strength validation")
     print(f"wrote {folder}/force-field.offxml; peak memory {format_peak_memory()}")
-    print(f"next: python 005-analyze.py {folder}")
+    options = {"--output": (folder.parent.parent / "analysis", OUTPUTS / "analysis")}
+    print(suggest_command("005-analyze.py", options, folder))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import time
 
 import tyro
 
-from common.analysis.console import print_results
+from common.analysis.console import print_results, print_what_to_do
 from common.analysis.evaluation import evaluate, index_data, load_candidates
 from common.analysis.figures import draw_all
 from common.analysis.folder import REPORT, create_analysis_folder, write_analysis
@@ -71,7 +71,7 @@ def main() -> None:
         write_analysis(folder, results, drawings, curves)
     print_results(results.summary)
     print(f"{time.perf_counter() - start:.0f} s, peak memory {format_peak_memory()}")
-    print(f"report: {final / REPORT}")
+    print_what_to_do(final / REPORT, [run.folder for run in study.runs])
 
 
 if __name__ == "__main__":

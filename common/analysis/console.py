@@ -1,7 +1,10 @@
 """What stage 005 prints: the verdict, the errors and the largest changes."""
 
+import collections.abc
+import pathlib
 import typing
 
+from common.reporting.console import format_command
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number
 
 N_CHANGES = 3
@@ -27,6 +30,23 @@ def print_results(summary: dict[str, typing.Any]) -> None:
             print(f"WARNING: {warning}")
         print(_RULE)
     print(f"\n{summary['verdict']}")
+
+
+def print_what_to_do(report: pathlib.Path, runs: collections.abc.Sequence[pathlib.Path]) -> None:
+    """Prints where to look, and what the fitted force fields are good for.
+
+    Args:
+        report: the page to read.
+        runs: folders of the runs that were analyzed.
+    """
+    print(f"\nread:   {report} (in a browser)")
+    if not runs:
+        return
+    for folder in sorted({run.parent for run in runs}):
+        print(f"watch:  {format_command('-m', 'tensorboard.main', '--logdir', folder)}")
+    for run in runs:
+        print(f"use:    {run / 'force-field.offxml'}")
+    print("        Any SMIRNOFF engine reads it, the OpenFF toolkit for example by ForceField(PATH).")
 
 
 def _print_errors(summary: dict[str, typing.Any]) -> None:

@@ -2,19 +2,36 @@
 
 import collections.abc
 import difflib
+import os
 import pathlib
 import shlex
+import sys
 
 
-def suggest_command(script: str, options: collections.abc.Mapping[str, tuple[pathlib.Path, pathlib.Path]]) -> str:
-    """The command to run next.
+def format_command(*words: str | os.PathLike) -> str:
+    """A command line that can be pasted: the interpreter as it was called here, then words, quoted where they must be.
 
     Args:
-        script: file name of the stage.
-        options: by name, the value that fits what was written and the stage's default; a default is left out.
+        words: e.g. the path of a script, its options and their values.
     """
-    needed = [f"{name} {shlex.quote(str(value))}" for name, (value, default) in options.items() if value != default]
-    return " ".join(["next: python", script, *needed])
+    return shlex.join([sys.orig_argv[0], *map(os.fspath, words)])
+
+
+def suggest_command(
+    script: str,
+    options: collections.abc.Mapping[str, tuple[str | os.PathLike, str | os.PathLike]],
+    *arguments: str | os.PathLike,
+) -> str:
+    """The command to run next, as a line that can be pasted where this one was called.
+
+    Args:
+        script: file name of the stage; it lies beside the one that is running.
+        options: by name, the value that fits what was written and the stage's default; a default is left out.
+        arguments: what comes before the options.
+    """
+    path = pathlib.Path(sys.argv[0]).with_name(script)
+    needed = [word for name, (value, default) in options.items() if value != default for word in (name, value)]
+    return f"next: {format_command(path, *arguments, *needed)}"
 
 
 def format_left_out(counts: collections.abc.Mapping[str, int]) -> str:

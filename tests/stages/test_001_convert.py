@@ -116,7 +116,7 @@ def test_console_says_what_was_done_and_what_comes_next(converted):
     output, console = converted
     assert "gen2-opt: 2 of 2 entries, 2 molecules, 12 conformers" in console
     assert "conformers per second, peak memory" in console
-    assert console.splitlines()[-1] == f"next: python 002-parameterize.py --input {output}"
+    assert f"002-parameterize.py --input {output}" in console.splitlines()[-1]
 
 
 # --- what can go wrong -----------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def test_a_run_with_the_starter(tmp_path):
     assert "charges: LibraryCharges, then openff-gnn-am1bcc-1.0.0.pt (NAGLCharges)" in done.stdout
     assert "2 molecules parameterised, 0 failed" in done.stdout
     assert "molecules per second" in done.stdout
-    assert done.stdout.splitlines()[-1].startswith("next: python 003-")
+    assert "003-cluster-and-filter.py" in done.stdout.splitlines()[-1]
     molecules = load_parameters(tmp_path / "outputs" / "starter.pt")
     assert list(molecules.topologies) == [METHANE, WATER]
     electrostatics = molecules.force_field.potentials_by_type["Electrostatics"]

@@ -96,7 +96,7 @@ def test_console_and_files(finished, analysis):
     assert "WARNING" not in finished.stdout
     assert metrics["warnings"] == []
     assert metrics["verdict"] in finished.stdout
-    assert finished.stdout.splitlines()[-1] == f"report: {analysis / 'report.html'}"
+    assert f"\nread:   {analysis / 'report.html'} " in finished.stdout
     assert sorted(path.name for path in analysis.iterdir()) == ["figures", "metrics.json", "report.html", "tables"]
     assert {path.stem for path in (analysis / "tables").iterdir()} == {
         *("errors", "molecules", "parameter-changes", "parameter-errors", "learning-curves"),
@@ -392,7 +392,7 @@ def test_of_the_ranks_of_torchrun_one_does_the_work(project, tmp_path):
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 1
-    assert done.stdout.count("report: ") == 1
+    assert done.stdout.count("read: ") == 1
 
 
 def test_an_analysis_that_dies_leaves_nothing(tmp_path):
