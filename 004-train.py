@@ -32,7 +32,6 @@ from common.analysis.tensorboard import log_results
 from common.data.dataset import compute_data_fingerprint
 from common.data.splits import SPLITS, SplitSettings, check_fractions
 from common.data.weighting import ConformerSelection
-from common.files.fingerprints import compute_content_hash
 from common.files.plain import write_json
 from common.fitting.exact_fit import fit_valence, try_prior_strengths
 from common.fitting.methods import Fit, run_adam, run_exact, run_lbfgs
@@ -41,7 +40,7 @@ from common.fitting.outputs import compute_losses, save_force_field, summarise
 from common.fitting.parameter_table import write_parameter_table
 from common.fitting.priors import build_prior
 from common.fitting.uncertainty import compute_uncertainty
-from common.forcefields.parameter_file import load_parameters
+from common.forcefields.parameter_file import load_force_field, load_parameters, read_content_hash
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Column, Trainable, build_trainable, check_columns
 from common.processes.devices import check_device
@@ -155,8 +154,8 @@ def name_contents(settings: Settings) -> dict[str, str]:
     centre = settings.prior_centre
     return {
         "data": compute_data_fingerprint(settings.data),
-        "parameters": compute_content_hash([settings.parameters]),
-        "prior_centre": "" if centre is None else compute_content_hash([centre]),
+        "parameters": read_content_hash(settings.parameters),
+        "prior_centre": "" if centre is None else read_content_hash(centre),
     }
 
 
@@ -171,8 +170,8 @@ def build_objectives(
     }
     if "train" not in objectives:
         raise ValueError("no training data is left: check source_weights and the split fractions")
-    centre = molecules if settings.prior_centre is None else load_parameters(settings.prior_centre)
-    prior = build_prior(trainable, settings.trained, statistics.linearization, statistics.columns, centre.force_field)
+    centre = molecules.force_field if settings.prior_centre is None else load_force_field(settings.prior_centre)
+    prior = build_prior(trainable, settings.trained, statistics.linearization, statistics.columns, centre)
     return objectives | {"train": dataclasses.replace(objectives["train"], prior=prior)}
 
 
@@ -307,7 +306,7 @@ def main() -> None:
 
     save_force_field(folder / "force-field", final, molecules, comments)
     lines = [*comments, "the global optimum of the training loss without priors: a floor, not a force field to use"]
-    save_force_field(folder / "optimum", floor.force_field, molecules, lines, with_topologies=False)
+    save_force_field(folder / "optimum", floor.force_field, molecules, lines)
     report_parameters(fit, settings, statistics, final)
     fields = {"initial": fit.initial, "final": final, "optimum": floor.force_field}
     log_for_tensorboard(fit, settings, statistics, fields)

@@ -21,7 +21,7 @@ from common.data.splits import SplitRow, assign_rows
 from common.data.weighting import ConformerSelection, weigh_conformers
 from common.files.artifacts import ArtifactError
 from common.forcefields.energy import compute_energy, compute_forces
-from common.forcefields.parameter_file import load_parameters
+from common.forcefields.parameter_file import load_parameters, load_values
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.processes.pool import Prepared, run_in_processes
@@ -42,8 +42,8 @@ class Candidate(typing.NamedTuple):
 
     Attributes:
         name: what tables and figures call it.
-        values: ``.pt`` file with its values.
-        topologies: ``.pt`` file with the parameters that each molecule uses; may be the same.
+        values: ``.pt`` file with its values, a fitted force field or the same as
+        topologies: the parameters file, which says what each molecule uses.
     """
 
     name: str
@@ -110,39 +110,16 @@ class Index(typing.NamedTuple):
 
 
 def load_candidates(candidates: collections.abc.Sequence[Candidate]) -> dict[str, ParameterizedMolecules]:
-    """The values and topologies of each candidate, every file read once.
+    """The values and topologies of each candidate, every parameters file read once.
 
     Raises:
         FileNotFoundError, ValueError: a file is missing or damaged, or values and topologies do not belong together.
     """
-    paths = {path for candidate in candidates for path in (candidate.values, candidate.topologies)}
-    loaded = {}
-    for path in sorted(paths):
-        molecules = load_parameters(path)
-        if path not in {candidate.topologies for candidate in candidates}:
-            molecules = dataclasses.replace(molecules, topologies={})  # many molecules take much memory
-        loaded[path] = molecules
-    for candidate in candidates:
-        own, other = (loaded[path].force_field for path in (candidate.values, candidate.topologies))
-        if _list_keys(own) != _list_keys(other):
-            raise ArtifactError(
-                f"{candidate.values} holds other parameters than {candidate.topologies}: it was made anew since the "
-                "fit",
-                "run",
-                detail=", or name the right file with --parameters",
-            )
+    loaded = {path: load_parameters(path) for path in sorted({candidate.topologies for candidate in candidates})}
     return {
-        candidate.name: dataclasses.replace(
-            loaded[candidate.topologies],
-            force_field=loaded[candidate.values].force_field,
-            provenance=loaded[candidate.values].provenance,
-        )
-        for candidate in candidates
+        name: loaded[topologies] if values == topologies else load_values(values, loaded[topologies])
+        for name, values, topologies in candidates
     }
-
-
-def _list_keys(force_field: TensorForceField) -> list:
-    return [(potential.type, potential.parameter_keys) for potential in force_field.potentials]
 
 
 def index_data(

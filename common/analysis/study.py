@@ -179,11 +179,11 @@ def study_runs(
         start, fitted = parameters or run.parameters, run.folder / "force-field.pt"
         if start not in starts:
             starts[start] = "initial" if not starts else f"{label} initial"
-            candidates.append(Candidate(starts[start], start, fitted))
+            candidates.append(Candidate(starts[start], start, start))
         ends.append((starts[start], label if len(runs) > 1 else "fitted"))
-        candidates.append(Candidate(ends[-1][1], fitted, fitted))
+        candidates.append(Candidate(ends[-1][1], fitted, start))
         if len(runs) == 1 and (run.folder / "optimum.pt").is_file():
-            candidates.append(Candidate(OPTIMUM, run.folder / "optimum.pt", fitted))
+            candidates.append(Candidate(OPTIMUM, run.folder / "optimum.pt", start))
     return Study(
         runs=tuple(runs),
         data=data or runs[0].data,

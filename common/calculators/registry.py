@@ -90,8 +90,10 @@ def describe_level(level: str) -> dict[str, typing.Any]:
         return {"level": DENSITY_FUNCTIONAL, "settings": dataclasses.asdict(OPENFF_DEFAULT), **versions}
     kind, _, rest = level.partition(":")
     if kind == "smirnoff" and rest:
+        from common.forcefields.parameter_file import read_content_hash  # loads torch, which no other level needs
+
         path, smiles = _split_force_field(rest)
-        return {"level": "smirnoff", "file": compute_content_hash([path]), "smiles": smiles}
+        return {"level": "smirnoff", "file": read_content_hash(path), "smiles": smiles}
     if kind == "ase" and rest:
         module, name, options = _split_ase(level, rest)
         return {"level": f"ase:{module}:{name}", "options": options, "ase": _find_version("ase"), **_hash(module)}

@@ -72,7 +72,7 @@ def run_adam(
             bar.set_postfix_str(f"loss {done.loss:.4g}", refresh=False)
             path = fit.folder / "checkpoints" / f"epoch-{done.number:06d}"
             lines = [*fit.comments, f"after {done.number} epochs"]
-            save_force_field(path, force_field, fit.molecules, lines, with_topologies=False)
+            save_force_field(path, force_field, fit.molecules, lines)
         if is_interval or done.number == n_epochs:
             state = {"values": values, "optimizer": done.optimizer_state}
             save_checkpoint(fit.folder, Checkpoint(done.number, state, fit.fingerprint))

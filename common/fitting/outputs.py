@@ -1,7 +1,6 @@
 """What a fit writes into its run folder: force fields, losses, the summary."""
 
 import collections.abc
-import dataclasses
 import pathlib
 import typing
 
@@ -9,7 +8,7 @@ import torch
 
 from common.data.splits import SPLITS
 from common.fitting.objective import Objective
-from common.forcefields.parameter_file import save_parameters
+from common.forcefields.parameter_file import save_fitted_force_field
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.smirnoff.offxml_writer import write_offxml
 from common.sufficient_statistics.statistics import Statistics
@@ -20,25 +19,19 @@ def save_force_field(
     force_field: TensorForceField,
     start: ParameterizedMolecules,
     comments: collections.abc.Sequence[str],
-    with_topologies: bool = True,
 ) -> None:
     """Writes ``path`` + ".pt" and ".offxml".
 
-    The ``.pt`` is of the kind that stage 002 writes, so that with its topologies it may be used in its place.
+    The ``.pt`` holds the force field alone; it names the parameters file with the molecules, so that it may be used in
+    the place of that.
 
     Args:
         path: without suffix.
         force_field: the fitted values.
-        start: what the fit started from.
+        start: what the fit started from, read from a file.
         comments: lines for the head of the OFFXML file.
-        with_topologies: whether the ``.pt`` holds the molecules too, or the force field alone.
     """
-    molecules = dataclasses.replace(
-        start, force_field=force_field, provenance={**start.provenance, "fitted": list(comments)}
-    )
-    if not with_topologies:
-        molecules = dataclasses.replace(molecules, topologies={}, failures={})
-    save_parameters(path.with_name(path.name + ".pt"), molecules)
+    save_fitted_force_field(path.with_name(path.name + ".pt"), force_field, start, comments)
     write_offxml(start.provenance["offxml"], force_field, path.with_name(path.name + ".offxml"), comments)
 
 

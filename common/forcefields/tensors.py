@@ -1,4 +1,4 @@
-"""Force field and topologies as tensors, and the ``.pt`` file that carries them from stage to stage.
+"""Force field and topologies as tensors: what is handed from stage to stage.
 
 The records follow the smee data model name for name (TensorForceField, TensorPotential, TensorTopology), with one
 difference: where smee holds a sparse assignment matrix, these hold ``parameter_idxs``, the row of the parameter
@@ -6,6 +6,7 @@ that each interaction uses. Units: Angstrom, kcal/mol, radian, elementary charge
 """
 
 import dataclasses
+import pathlib
 import typing
 
 import torch
@@ -127,6 +128,19 @@ class TensorTopology:
 
 
 @dataclasses.dataclass(frozen=True)
+class ParametersFile:
+    """A file of force field and topologies, by its place and by what it holds.
+
+    Attributes:
+        path: where it was read from.
+        content_hash: SHA-256 of force field and topologies; the same whenever they were made.
+    """
+
+    path: pathlib.Path
+    content_hash: str
+
+
+@dataclasses.dataclass(frozen=True)
 class ParameterizedMolecules:
     """What stage 002 hands on.
 
@@ -136,9 +150,11 @@ class ParameterizedMolecules:
         failures: mapped SMILES of every molecule that could not be parameterised, with the reason.
         provenance: plain values: ``force_field`` (file name), ``force_field_sha256``, ``offxml`` (its text),
             ``charge_model``, ``engine``, ``versions`` (program -> version), ``created``.
+        origin: the file that the topologies were read from; None where they are in none yet.
     """
 
     force_field: TensorForceField
     topologies: dict[str, TensorTopology]
     failures: dict[str, str]
     provenance: dict[str, typing.Any]
+    origin: ParametersFile | None = None

@@ -3,9 +3,11 @@
     python -m common.interop.openmm_export outputs/runs/<run>/force-field.pt "CCO" ethanol.xml
     python -m common.interop.openmm_export outputs/runs/<run>/force-field.pt "CCO" ethanol.xml --constraints
 
-The molecule is one of those in the ``.pt`` file; a fitted ``.offxml`` is applied to others by
-the stage that parameterises. The XML holds the System alone: masses and forces, in the gas phase without
-cut-off. OpenMM writes harmonic terms as k/2 (q - q0)², as this project does, and knows no idivf: it is divided into k.
+The molecule is one of those in the ``.pt`` file, or in the one that a run was fitted from; a fitted ``.offxml`` is
+applied to others by the stage that parameterises. The XML holds the System alone: masses and forces, in the gas phase
+without cut-off. OpenMM writes harmonic terms as k/2 (q - q0)², as this project does, and knows no idivf: it is divided
+into k.
+
 OpenMM is needed here and nowhere else; it is loaded when asked for.
 """
 
@@ -248,13 +250,14 @@ def find_molecule(molecules: ParameterizedMolecules, smiles: str) -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parameters", type=pathlib.Path, help=".pt file of a force field with molecules, e.g. of a run")
+    parser.add_argument("force_field", type=pathlib.Path, help=".pt file: a parameters file, or a run's force field")
     parser.add_argument("smiles", help="SMILES of one of its molecules")
     parser.add_argument("output", type=pathlib.Path, help="XML file to write")
     parser.add_argument("--constraints", action="store_true", help="add the force field's constraints, for dynamics")
+    parser.add_argument("--parameters", metavar="FILE", help="what a run was fitted from, if it is not where it was")
     arguments = parser.parse_args()
 
-    molecules = load_parameters(arguments.parameters)
+    molecules = load_parameters(arguments.force_field, arguments.parameters)
     smiles = find_molecule(molecules, arguments.smiles)
     topology, constraints = molecules.topologies[smiles], []
     if arguments.constraints:

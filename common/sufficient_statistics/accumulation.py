@@ -23,7 +23,7 @@ from common.files.atomic import replace_atomically
 from common.files.fingerprints import compute_content_hash, compute_fingerprint
 from common.files.locks import wait_for_lock
 from common.files.tensor_file import read_tensors, read_tensors_if_whole, write_tensors
-from common.forcefields.parameter_file import load_parameters
+from common.forcefields.parameter_file import load_parameters, read_content_hash
 from common.forcefields.tensors import ParameterizedMolecules
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.processes.memory import measure_peak_memory
@@ -114,7 +114,7 @@ def _run_here(plan: Plan, molecules: ParameterizedMolecules, path: pathlib.Path)
 def compute_pass_fingerprint(data: pathlib.Path, parameters: pathlib.Path, settings: PassSettings) -> str:
     """Names everything that the statistics depend on, by content."""
     sources = {source: compute_content_hash(sorted((data / source).glob("*.arrow"))) for source in list_sources(data)}
-    return compute_fingerprint([FORMAT, sources, compute_content_hash([parameters]), dataclasses.asdict(settings)])
+    return compute_fingerprint([FORMAT, sources, read_content_hash(parameters), dataclasses.asdict(settings)])
 
 
 def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None, path: pathlib.Path) -> None:

@@ -131,7 +131,7 @@ def test_molecules_that_one_force_field_lacks_are_left_out_for_all_and_named(pro
 def test_values_of_another_force_field_are_refused(project, tmp_path, parity_molecules):
     potentials = tuple(p for p in parity_molecules.force_field.potentials if p.type != "Bonds")
     foreign = dataclasses.replace(parity_molecules.force_field, potentials=potentials)
-    save_parameters(tmp_path / "foreign.pt", dataclasses.replace(parity_molecules, force_field=foreign))
+    save_parameters(tmp_path / "foreign.pt", dataclasses.replace(parity_molecules, force_field=foreign, topologies={}))
     with pytest.raises(ValueError, match=r"foreign\.pt holds other parameters than"):
         load_candidates([Candidate("foreign", tmp_path / "foreign.pt", project / "right.pt")])
 

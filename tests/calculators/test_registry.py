@@ -1,5 +1,6 @@
 """Levels by name."""
 
+import dataclasses
 import importlib.metadata
 import pathlib
 import shutil
@@ -17,7 +18,7 @@ from common.calculators.registry import compute_level_fingerprint, describe_leve
 from common.calculators.tight_binding import TightBinding
 from common.forcefields.parameter_file import save_parameters
 from tests.calculators import made_up
-from tests.helpers import ROOT
+from tests.helpers import ROOT, change_parameters
 
 
 @pytest.fixture(scope="module")
@@ -89,13 +90,16 @@ def test_no_file(tmp_path):
         compute_level_fingerprint(f"smirnoff:{tmp_path / 'none.pt'}")
 
 
-def test_a_fingerprint_says_what_counts_and_nothing_else(file, tmp_path):
+def test_a_fingerprint_says_what_counts_and_nothing_else(file, tmp_path, parity_molecules):
     assert compute_level_fingerprint("gfn2-xtb") == compute_level_fingerprint("GFN2-xTB")
     assert compute_level_fingerprint("gfn2-xtb") != compute_level_fingerprint("gfn1-xtb")
     copy = pathlib.Path(shutil.copy(file, tmp_path / "elsewhere.pt"))
     level = f"smirnoff:{file}"
     assert compute_level_fingerprint(level) == compute_level_fingerprint(f"smirnoff:{copy}")
-    copy.write_bytes(copy.read_bytes() + b"0")
+    save_parameters(copy, dataclasses.replace(parity_molecules, provenance={"created": "later"}))
+    assert compute_level_fingerprint(level) == compute_level_fingerprint(f"smirnoff:{copy}")
+    values = change_parameters(parity_molecules.force_field, ("Bonds",), seed=0)
+    save_parameters(copy, dataclasses.replace(parity_molecules, force_field=values))
     assert compute_level_fingerprint(level) != compute_level_fingerprint(f"smirnoff:{copy}")
     assert compute_level_fingerprint(level) != compute_level_fingerprint(f"{level}:[H:1][H:2]")
     emt = "ase:ase.calculators.emt:EMT"

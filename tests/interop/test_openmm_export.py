@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from common.forcefields.energy import compute_energy_by_type, compute_forces_by_type
-from common.forcefields.parameter_file import save_parameters
+from common.forcefields.parameter_file import load_parameters, save_fitted_force_field, save_parameters
 from common.interop.openmm_export import (
     FORCE_GROUPS,
     KILOJOULE_PER_KILOCALORIE,
@@ -21,7 +21,7 @@ from common.interop.openmm_export import (
 )
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.smirnoff.offxml import parse_force_field
-from tests.helpers import ROOT
+from tests.helpers import ROOT, change_parameters
 
 openmm = pytest.importorskip("openmm", reason="OpenMM is an optional dependency (requirements-dev.txt)")
 
@@ -174,6 +174,26 @@ def test_command_line(parity_molecules, tmp_path):
     assert f"3 atoms, 3 constraints, in the order of {WATER}" in done.stdout
     system = openmm.XmlSerializer.deserialize((tmp_path / "water.xml").read_text())
     assert system.getNumParticles() == system.getNumConstraints() == 3
+
+
+def test_command_line_on_a_fitted_force_field_whose_molecules_are_elsewhere(parity_molecules, tmp_path):
+    save_parameters(tmp_path / "parameters.pt", parity_molecules)
+    start = load_parameters(tmp_path / "parameters.pt")
+    fitted = change_parameters(start.force_field, ("Bonds",), seed=0)
+    save_fitted_force_field(tmp_path / "force-field.pt", fitted, start, ["fitted"])
+    (tmp_path / "parameters.pt").rename(tmp_path / "moved.pt")
+    command = [sys.executable, "-m", "common.interop.openmm_export", tmp_path / "force-field.pt", "CCO"]
+    command += [tmp_path / "ethanol.xml"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "parameters.pt, which is not there any more; run 004-train.py, or name the parameters file" in done.stderr
+    command += ["--parameters", tmp_path / "moved.pt"]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    system = openmm.XmlSerializer.deserialize((tmp_path / "ethanol.xml").read_text())
+    bonds = fitted.potentials_by_type["Bonds"]
+    row = start.topologies[find_molecule(start, "CCO")].parameters["Bonds"].parameter_idxs[0]
+    length = system.getForce(0).getBondParameters(0)[2]._value
+    assert length == pytest.approx(bonds.column("length")[row].item() * NANOMETER_PER_ANGSTROM)
 
 
 def test_without_openmm_the_message_says_how_to_get_it(monkeypatch):

@@ -201,6 +201,26 @@ def test_another_learning_rate_needs_no_pass(finished, inputs):
     assert "no pass over the data" in result.stdout
 
 
+def test_parameters_made_again_need_no_pass(inputs, tmp_path):
+    """002 run twice writes two files that differ in when they were made, and in nothing that matters."""
+    smiles = "\n".join(load_parameters(inputs / "starter.pt").topologies)
+    (tmp_path / "molecules.smi").write_text(smiles)
+    (tmp_path / "data").symlink_to(inputs / "data")
+    script = [ROOT / "002-parameterize.py", "--force-field", ROOT / "example" / "starter.offxml", "--n-workers", "1"]
+    script += ["--smiles", tmp_path / "molecules.smi", "--output", tmp_path / "starter.pt"]
+    contents, consoles = [], []
+    for _ in range(2):
+        subprocess.run([sys.executable, *script], check=True, capture_output=True, timeout=300)
+        contents.append((tmp_path / "starter.pt").read_bytes())
+        result = run(tmp_path, tmp_path, "--n-epochs", "2")
+        assert result.returncode == 0, result.stderr
+        consoles.append(result.stdout)
+    assert contents[0] != contents[1]
+    assert "one pass over the data in" in consoles[0]
+    assert "no pass over the data" in consoles[1]
+    assert len(list((tmp_path / "statistics").glob("*.pt"))) == 1
+
+
 def test_priors_chosen_by_validation(finished, inputs):
     result = run(inputs, finished, "--method", "exact", "--prior-strength", "validation")
     assert result.returncode == 0, result.stderr

@@ -22,7 +22,7 @@ from common.analysis.metrics import sum_over_entries
 from common.analysis.study import check_run, read_run, study_runs
 from common.data.dataset import list_sources, open_dataset, read_entries
 from common.forcefields.energy import compute_energy, compute_forces
-from common.forcefields.parameter_file import save_parameters
+from common.forcefields.parameter_file import load_parameters, save_parameters
 from common.reporting.numbers import format_number
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import parameterize
@@ -319,6 +319,18 @@ def test_data_that_changed_since_the_fit_are_noticed(project, tmp_path):
     study, errors = evaluate_run(run, tmp_path / "data")
     [warning] = check_run(run, study.ends[0], study, errors, molecules_are_missing=False)
     assert "other data" in warning
+
+
+def test_parameters_that_changed_since_the_fit_are_refused(project, tmp_path, monkeypatch):
+    molecules = load_parameters(project / "starter.pt")
+    values = change_parameters(molecules.force_field, ("Bonds",), seed=5)
+    save_parameters(tmp_path / "changed.pt", dataclasses.replace(molecules, force_field=values))
+    with raises_with_advice(
+        ValueError, r"force-field\.pt was fitted from .*starter\.pt.*changed\.pt holds .*--parameters"
+    ):
+        analyze(monkeypatch, project / "runs", "--parameters", tmp_path / "changed.pt", "--output", tmp_path / "out")
+    save_parameters(tmp_path / "again.pt", molecules)
+    analyze(monkeypatch, project / "runs", "--parameters", tmp_path / "again.pt", "--output", tmp_path / "out")
 
 
 def test_source_weights_are_part_of_the_check(project):

@@ -1,0 +1,230 @@
+"""Many topologies as one tensor for each field, the molecules laid end to end, with counts: what a file holds.
+
+The fields are those of ``TensorTopology`` and its maps, name for name. Beside them stand, for each molecule,
+``n_atoms`` and ``n_bonds``, for each valence type ``n_interactions``, for each non-bonded type ``n_exclusions``::
+
+    {"smiles": [...],
+     "n_atoms": (n_molecules,), "n_bonds": (n_molecules,),
+     "atomic_nums": (sum of n_atoms,), "formal_charges": (sum of n_atoms,),
+     "bond_idxs": (sum of n_bonds, 2), "bond_orders": (sum of n_bonds,),
+     "parameters": {"Bonds": {"n_interactions": (n_molecules,), "particle_idxs": (sum of n_interactions, 2),
+                              "parameter_idxs": (sum of n_interactions,)}, ...,
+                    "vdW": {"n_exclusions": (n_molecules,), "parameter_idxs": (sum of n_atoms,),
+                            "exclusions": (sum of n_exclusions, 2), "exclusion_scale_idxs": (sum of n_exclusions, 1)},
+                    ...}}
+
+All tensors are int64. Atoms are counted within their molecule.
+"""
+
+import collections.abc
+import typing
+
+import torch
+
+from common.forcefields.tensors import (
+    NonbondedParameterMap,
+    ParameterMap,
+    TensorForceField,
+    TensorPotential,
+    TensorTopology,
+    ValenceParameterMap,
+)
+from common.forcefields.terms import N_PARTICLES, NONBONDED_TYPES
+
+ATOM_FIELDS = ("atomic_nums", "formal_charges")
+BOND_FIELDS = ("bond_idxs", "bond_orders")
+EXCLUSION_FIELDS = ("exclusions", "exclusion_scale_idxs")
+
+MAX_ATOMIC_NUMBER = 118
+
+
+# --- to one tensor a field -------------------------------------------------------------------------------------------
+
+
+def stack_topologies(
+    topologies: collections.abc.Mapping[str, TensorTopology], force_field: TensorForceField
+) -> dict[str, typing.Any]:
+    """Lays topologies end to end.
+
+    Args:
+        topologies: by mapped SMILES, each with a map of every type of the force field and of no other.
+        force_field: what was applied to them.
+
+    Raises:
+        ValueError: a topology has other maps.
+    """
+    types = list(force_field.potentials_by_type)
+    for smiles, topology in topologies.items():
+        if set(topology.parameters) != set(types):
+            raise ValueError(f"{smiles}: has parameters of {list(topology.parameters)}, the force field of {types}")
+    molecules = list(topologies.values())
+    stacked: dict[str, typing.Any] = {
+        "smiles": list(topologies),
+        "n_atoms": _count([one.atomic_nums for one in molecules]),
+        "n_bonds": _count([one.bond_idxs for one in molecules]),
+    }
+    for name in (*ATOM_FIELDS, *BOND_FIELDS):
+        stacked[name] = _concatenate([getattr(one, name) for one in molecules], 2 if name == "bond_idxs" else None)
+    stacked["parameters"] = {type_: _stack_maps(type_, [one.parameters[type_] for one in molecules]) for type_ in types}
+    _share_exclusions(stacked["parameters"])
+    return stacked
+
+
+def _stack_maps(type_: str, maps: list[ParameterMap]) -> dict[str, torch.Tensor]:
+    count, counted, widths = _describe_maps(type_)
+    pieces = {name: [getattr(map_, name) for map_ in maps] for name in widths}
+    return {
+        count: _count(pieces[counted]),
+        **{name: _concatenate(pieces[name], width) for name, width in widths.items()},
+    }
+
+
+def _describe_maps(type_: str) -> tuple[str, str, dict[str, int | None]]:
+    """The counts of a type and what they count, and the fields of its maps with the number of columns, if any."""
+    if type_ in NONBONDED_TYPES:
+        return "n_exclusions", "exclusions", {"parameter_idxs": None, "exclusions": 2, "exclusion_scale_idxs": 1}
+    return "n_interactions", "particle_idxs", {"particle_idxs": N_PARTICLES[type_], "parameter_idxs": None}
+
+
+def _count(tensors: list[torch.Tensor]) -> torch.Tensor:
+    return torch.tensor([len(tensor) for tensor in tensors], dtype=torch.int64)
+
+
+def _concatenate(tensors: list[torch.Tensor], width: int | None) -> torch.Tensor:
+    empty = torch.zeros((0,) if width is None else (0, width), dtype=torch.int64)
+    return torch.cat([empty, *tensors])
+
+
+def _share_exclusions(parameters: dict[str, dict[str, torch.Tensor]]) -> None:
+    """Where all non-bonded types leave out the same pairs, as they mostly do, these are one tensor, stored once."""
+    first: dict[str, torch.Tensor] = {}
+    for type_ in NONBONDED_TYPES:
+        stacked = parameters.get(type_, {})
+        for name in (*EXCLUSION_FIELDS, "n_exclusions"):
+            if name in stacked and torch.equal(first.setdefault(name, stacked[name]), stacked[name]):
+                stacked[name] = first[name]
+
+
+# --- and back --------------------------------------------------------------------------------------------------------
+
+
+def unstack_topologies(stacked: collections.abc.Mapping[str, typing.Any]) -> dict[str, TensorTopology]:
+    """The topologies by mapped SMILES, as views of the stacked tensors.
+
+    Args:
+        stacked: what :func:`stack_topologies` gave, or :func:`check_stacked` has passed.
+    """
+    split = _Splitter()
+    n_atoms, n_bonds = stacked["n_atoms"].tolist(), stacked["n_bonds"].tolist()
+    atomic_nums, formal_charges = (split(stacked[name], n_atoms) for name in ATOM_FIELDS)
+    bond_idxs, bond_orders = (split(stacked[name], n_bonds) for name in BOND_FIELDS)
+    maps: dict[str, list[ParameterMap]] = {}
+    for type_, fields in stacked["parameters"].items():
+        counts = fields[_describe_maps(type_)[0]].tolist()
+        if type_ in NONBONDED_TYPES:
+            pairs = [split(fields[name], counts) for name in EXCLUSION_FIELDS]
+            maps[type_] = list(map(NonbondedParameterMap, split(fields["parameter_idxs"], n_atoms), *pairs))
+        else:
+            columns = [split(fields[name], counts) for name in ("particle_idxs", "parameter_idxs")]
+            maps[type_] = list(map(ValenceParameterMap, *columns))
+    return {
+        smiles: TensorTopology(
+            atomic_nums[i],
+            formal_charges[i],
+            bond_idxs[i],
+            bond_orders[i],
+            {type_: own[i] for type_, own in maps.items()},
+        )
+        for i, smiles in enumerate(stacked["smiles"])
+    }
+
+
+class _Splitter:
+    """Cuts tensors into pieces; one that comes up again, as exclusions do, gives the same pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, tuple[torch.Tensor, ...]] = {}
+
+    def __call__(self, tensor: torch.Tensor, counts: list[int]) -> tuple[torch.Tensor, ...]:
+        if id(tensor) not in self._pieces:
+            self._pieces[id(tensor)] = tensor.split(counts)
+        return self._pieces[id(tensor)]
+
+
+# --- what must hold --------------------------------------------------------------------------------------------------
+
+
+def check_stacked(stacked: collections.abc.Mapping[str, typing.Any], force_field: TensorForceField) -> None:
+    """Makes sure that stacked topologies mean something: counts add up, and every index has something to point at.
+
+    Args:
+        stacked: what a file holds, whoever wrote it.
+        force_field: the parameters that the topologies refer to, itself in order.
+
+    Raises:
+        KeyError: a field is missing.
+        ValueError: something does not fit; the message says which field.
+    """
+    smiles = stacked["smiles"]
+    if not isinstance(smiles, list) or not all(isinstance(one, str) for one in smiles):
+        raise ValueError("smiles: no list of text")
+    if len(set(smiles)) < len(smiles):
+        raise ValueError("smiles: a molecule is there twice")
+    potentials = force_field.potentials_by_type
+    if list(stacked["parameters"]) != list(potentials):
+        raise ValueError(f"topologies have {list(stacked['parameters'])}, the force field {list(potentials)}")
+    n_atoms = _check_counts(stacked, "n_atoms", len(smiles), "atomic_nums", ())
+    n_bonds = _check_counts(stacked, "n_bonds", len(smiles), "bond_idxs", (2,))
+    total_atoms, total_bonds = len(stacked["atomic_nums"]), len(stacked["bond_idxs"])
+    _check_indices("atomic_nums", stacked["atomic_nums"], (total_atoms,), MAX_ATOMIC_NUMBER + 1, least=1)
+    _check_tensor("formal_charges", stacked["formal_charges"], (total_atoms,))
+    _check_indices("bond_idxs", stacked["bond_idxs"], (total_bonds, 2), n_atoms.repeat_interleave(n_bonds)[:, None])
+    _check_tensor("bond_orders", stacked["bond_orders"], (total_bonds,))
+    for potential in force_field.potentials:
+        _check_maps(potential, stacked["parameters"][potential.type], n_atoms)
+
+
+def _check_maps(
+    potential: TensorPotential, fields: collections.abc.Mapping[str, typing.Any], n_atoms: torch.Tensor
+) -> None:
+    """The stacked maps of one type."""
+    type_, is_nonbonded = potential.type, potential.type in NONBONDED_TYPES
+    count, counted, widths = _describe_maps(type_)
+    width = widths[counted] or 1
+    counts = _check_counts(fields, count, len(n_atoms), counted, (width,))
+    total = len(fields[counted])
+    _check_indices(f"{type_} {counted}", fields[counted], (total, width), n_atoms.repeat_interleave(counts)[:, None])
+    n_parameters = int(n_atoms.sum()) if is_nonbonded else total
+    _check_indices(f"{type_} parameter_idxs", fields["parameter_idxs"], (n_parameters,), len(potential.parameters))
+    if is_nonbonded:
+        n_scales = 0 if potential.attributes is None else len(potential.attributes)
+        _check_indices(f"{type_} exclusion_scale_idxs", fields["exclusion_scale_idxs"], (total, 1), n_scales)
+
+
+def _check_tensor(name: str, tensor: typing.Any, shape: tuple[int, ...]) -> None:
+    """Such a tensor has its numbers in the file one after the other, so that it is no larger than it looks."""
+    if not isinstance(tensor, torch.Tensor) or tensor.dtype != torch.int64 or not tensor.is_contiguous():
+        raise ValueError(f"{name}: no tensor of int64, one number after the other")
+    if tuple(tensor.shape) != shape:
+        raise ValueError(f"{name}: has shape {tuple(tensor.shape)}, expected {shape}")
+
+
+def _check_counts(
+    fields: collections.abc.Mapping[str, typing.Any], name: str, n: int, counted: str, width: tuple[int, ...]
+) -> torch.Tensor:
+    """Counts of ``n`` molecules that add up to the length of what they count, ``shape=(length, *width)``."""
+    counts, tensor = fields[name], fields[counted]
+    _check_tensor(name, counts, (n,))
+    total = len(tensor) if isinstance(tensor, torch.Tensor) and tensor.ndim else 0
+    _check_tensor(counted, tensor, (total, *width))
+    if (n and not 0 <= int(counts.min()) <= int(counts.max()) <= total) or int(counts.sum()) != total:
+        raise ValueError(f"{name}: counts do not add up to the {total} of {counted}")
+    return counts
+
+
+def _check_indices(
+    name: str, tensor: typing.Any, shape: tuple[int, ...], limit: int | torch.Tensor, least: int = 0
+) -> None:
+    _check_tensor(name, tensor, shape)
+    if tensor.numel() and (int(tensor.min()) < least or bool((tensor >= limit).any())):
+        raise ValueError(f"{name}: holds {int(tensor.min())} to {int(tensor.max())}, some of them out of range")
