@@ -20,7 +20,6 @@ WITHOUT_OWN_TEST = {
     "analysis/folder.py": "stages/test_005_analyze.py looks at the folder, whole, interrupted and twice at once",
     "analysis/results.py": "stages/test_005_analyze.py computes its figures anew",
     "fitting/methods.py": "stages/test_004_train.py runs every method, whole and interrupted",
-    "forcefields/parameter_file.py": "forcefields/test_tensors.py writes, reads and damages the file",
     "forcefields/terms.py": "smirnoff/test_assignment.py holds its names and units against the OpenFF stack's",
     "heterograph/layout.py": "heterograph/test_writer.py compares with DGL's files byte for byte",
     "neural/layers.py": "neural/test_atom_energies.py tests the networks that are made of them",
