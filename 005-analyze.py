@@ -65,11 +65,11 @@ def main() -> None:
         index = index_data(study.data, molecules, study.choose_split)
         evaluation = evaluate(study.data, index.rows, study.candidates, study.conformers, settings.n_workers)
         errors = sum_over_entries(evaluation)
-        results = collect_results(study, index, evaluation, errors, molecules)
+        results, tables = collect_results(study, index, evaluation, errors, molecules)
         curves = {name: read_curves(run.folder) for name, run in zip(study.run_names, study.runs, strict=True)}
         drawings = draw_all(results, evaluation, errors, curves)
-        write_analysis(folder, results, drawings, curves)
-    print_results(results.summary)
+        write_analysis(folder, results, tables, drawings, curves)
+    print_results(results)
     print(f"{time.perf_counter() - start:.0f} s, peak memory {format_peak_memory()}")
     print_what_to_do(final / REPORT, [run.folder for run in study.runs])
 

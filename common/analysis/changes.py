@@ -77,6 +77,10 @@ class Change:
         """Values of one group may be compared: same type, column and unit."""
         return f"{self.type} {self.column}"
 
+    def to_plain(self) -> dict[str, typing.Any]:
+        """All of it, with the change and the label, as JSON and tables want it."""
+        return {**dataclasses.asdict(self), "change": self.change, "label": self.label}
+
     @property
     def label(self) -> str:
         """A short name: the id, or the SMIRKS where there is none; for a torsion, with the term's periodicity."""

@@ -2,8 +2,8 @@
 
 import collections.abc
 import pathlib
-import typing
 
+from common.analysis.records import Interval, Results
 from common.reporting.console import format_command
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number
 
@@ -13,23 +13,19 @@ N_CHANGES = 3
 _RULE = "!" * 100
 
 
-def print_results(summary: dict[str, typing.Any]) -> None:
-    """Prints what a reader wants to know first.
-
-    Args:
-        summary: what ``metrics.json`` holds.
-    """
-    for name, molecules in summary["left_out"].items():
+def print_results(results: Results) -> None:
+    """Prints what a reader wants to know first."""
+    for name, molecules in results.left_out.items():
         smiles, reason = next(iter(molecules.items()))
         print(f"left out for all: {len(molecules)} molecules that {name} cannot do, e.g. {smiles} ({reason})")
-    _print_errors(summary)
-    _print_changes(summary)
-    if summary["warnings"]:
+    _print_errors(results)
+    _print_changes(results)
+    if results.warnings:
         print(_RULE)
-        for warning in summary["warnings"]:
+        for warning in results.warnings:
             print(f"WARNING: {warning}")
         print(_RULE)
-    print(f"\n{summary['verdict']}")
+    print(f"\n{results.verdict}")
 
 
 def print_what_to_do(report: pathlib.Path, runs: collections.abc.Sequence[pathlib.Path]) -> None:
@@ -49,35 +45,33 @@ def print_what_to_do(report: pathlib.Path, runs: collections.abc.Sequence[pathli
     print("        Any SMIRNOFF engine reads it, the OpenFF toolkit for example by ForceField(PATH).")
 
 
-def _print_errors(summary: dict[str, typing.Any]) -> None:
-    width = max(len(name) for name in summary["candidates"])
+def _print_errors(results: Results) -> None:
+    width = max(len(name) for name in results.candidates)
     print(f"\nroot mean square errors{'':{max(0, width - 19)}}   energy [{ENERGY_UNIT}]          force [{FORCE_UNIT}]")
-    for group in summary["groups"]:
-        if group["source"] != "all":
+    for group in results.groups:
+        if group.source != "all":
             continue
-        print(f"{group['split']}: {group['n_molecules']} molecules, {group['n_conformers']} conformers")
-        for name, figures in group["candidates"].items():
-            cells = [_format_cell(figures, key) for key in ("energy_rmse", "force_rmse")]
-            print(f"  {name:<{max(width, 20)}}     {cells[0]:<26}{cells[1]}".rstrip())
+        print(f"{group.split}: {group.n_molecules} molecules, {group.n_conformers} conformers")
+        for name, errors in group.candidates.items():
+            energy = _format_cell(errors.energy_rmse, errors.energy_rmse_interval)
+            force = _format_cell(errors.force_rmse, errors.force_rmse_interval)
+            print(f"  {name:<{max(width, 20)}}     {energy:<26}{force}".rstrip())
 
 
-def _format_cell(figures: dict[str, typing.Any], key: str) -> str:
-    interval = figures[f"{key}_interval"]
-    return f"{format_number(figures[key]):>6}" + (f"  ({format_interval(interval)})" if interval else "")
+def _format_cell(value: float, interval: Interval | None) -> str:
+    return f"{format_number(value):>6}" + (f"  ({format_interval(interval)})" if interval else "")
 
 
-def _print_changes(summary: dict[str, typing.Any]) -> None:
-    if not summary["changes"]:
+def _print_changes(results: Results) -> None:
+    if not results.changes:
         return
     print("\nlargest changes")
-    for name, changes in summary["changes"].items():
+    for name, changes in results.changes.items():
         for change in changes[:N_CHANGES]:
-            error = change["standard_error"]
-            values = f"{format_number(change['initial'], 4):>8} -> {format_number(change['fitted'], 4):>8}"
+            error = change.standard_error
+            values = f"{format_number(change.initial, 4):>8} -> {format_number(change.fitted, 4):>8}"
             values += f" ± {format_number(error, 2)}" if error is not None else ""
-            limit = ", at its limit" if change["is_at_limit"] else ""
-            print(f"  {name:<20} {change['label']:<24.24} {values} {change['unit']}{limit}")
-    if summary["undetermined"]:
-        print(
-            f"  {len(summary['undetermined'])} of {summary['n_values_trained']} values are not determined by the data"
-        )
+            limit = ", at its limit" if change.is_at_limit else ""
+            print(f"  {name:<20} {change.label:<24.24} {values} {change.unit}{limit}")
+    if results.undetermined:
+        print(f"  {len(results.undetermined)} of {results.n_values_trained} values are not determined by the data")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from common.analysis.changes import Change
 from common.analysis.evaluation import Evaluation
 from common.analysis.metrics import EntryErrors
-from common.analysis.results import N_CHANGES, Results
+from common.analysis.records import GroupErrors, Results, RunDescription
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number
 from common.reporting.plots import (
     COLOURS,
@@ -56,13 +56,9 @@ def choose_colours(names: collections.abc.Sequence[str]) -> dict[str, str]:
     return {name: COLOURS[(first + i) % len(COLOURS)] for i, name in enumerate(names)}
 
 
-def draw_parity(
-    evaluation: Evaluation, errors: EntryErrors, summary: dict[str, typing.Any]
-) -> dict[str, list[Drawing]]:
-    """By "energy" and "force", each candidate against the reference, on the split whose figures count."""
-    split = summary["focus"]
-    group = next(g for g in summary["groups"] if g["split"] == split and g["source"] == "all")
-    evaluation = evaluation.select(summary["drawn"])
+def draw_parity(evaluation: Evaluation, errors: EntryErrors, group: GroupErrors) -> dict[str, list[Drawing]]:
+    """By "energy" and "force", each candidate against the reference, on the split of ``group``."""
+    split = group.split
     in_split = numpy.repeat((errors.splits == split) | (split == "all"), evaluation.n_confs)
     samples = evaluation.force_samples[split]
     energies = _centre(evaluation, numpy.vstack((evaluation.reference, evaluation.energies)))[:, in_split]
@@ -74,7 +70,7 @@ def draw_parity(
         ("force", force_limits, samples, FORCE_UNIT, "force_rmse"),
     ):
         for i, name in enumerate(evaluation.names):
-            note = f"RMSE {format_number(group['candidates'][name][key])} {unit}"
+            note = f"RMSE {format_number(getattr(group.candidates[name], key))} {unit}"
             figure = plot_parity(values[0], values[i + 1], limits, name, quantity, unit, note)
             description = f"Parity plot of the {quantity} by {name} against the quantum reference; {note}."
             drawings[quantity].append(Drawing(f"parity-{quantity}-{_to_file_name(name)}", description, figure))
@@ -91,11 +87,8 @@ def _to_file_name(name: str) -> str:
     return "".join(character if character.isalnum() or character in ".-" else "-" for character in name)
 
 
-def draw_error_against_energy(
-    evaluation: Evaluation, errors: EntryErrors, summary: dict[str, typing.Any]
-) -> list[Drawing]:
+def draw_error_against_energy(evaluation: Evaluation, errors: EntryErrors, split: str) -> list[Drawing]:
     """The errors of conformers that lie more or less above the lowest of their entry."""
-    split, evaluation = summary["focus"], evaluation.select(summary["drawn"])
     in_split = (errors.splits == split) | (split == "all")
     chosen = numpy.repeat(in_split & (errors.n_confs > 1), evaluation.n_confs)
     if not chosen.any():
@@ -130,18 +123,19 @@ def draw_error_against_energy(
     return drawings
 
 
-def draw_sources(summary: dict[str, typing.Any]) -> list[Drawing]:
+def draw_sources(results: Results) -> list[Drawing]:
     """The errors by source, on the split whose figures count."""
-    groups = [g for g in summary["groups"] if g["split"] == summary["focus"] and g["source"] != "all"]
+    groups = [group for group in results.groups if group.split == results.focus and group.source != "all"]
     if not groups:
         return []
-    colours = choose_colours(summary["drawn"])
+    colours = choose_colours(results.drawn)
     drawings = []
     for quantity, key, unit in (("energy", "energy_rmse", ENERGY_UNIT), ("force", "force_rmse", FORCE_UNIT)):
-        values = {n: [g["candidates"][n][key] for g in groups] for n in summary["drawn"]}
-        intervals = {n: [g["candidates"][n][f"{key}_interval"] for g in groups] for n in summary["drawn"]}
+        errors = {name: [group.candidates[name] for group in groups] for name in results.drawn}
+        values = {name: [getattr(one, key) for one in own] for name, own in errors.items()}
+        intervals = {name: [getattr(one, f"{key}_interval") for one in own] for name, own in errors.items()}
         figure = plot_bars(
-            [group["source"] for group in groups], values, intervals, f"{quantity} RMSE [{unit}]", "", colours
+            [group.source for group in groups], values, intervals, f"{quantity} RMSE [{unit}]", "", colours
         )
         description = f"Root mean square {quantity} error of each source, with 95 % intervals where known."
         drawings.append(Drawing(f"{quantity}-error-by-source", description, figure))
@@ -149,11 +143,11 @@ def draw_sources(summary: dict[str, typing.Any]) -> list[Drawing]:
 
 
 def draw_learning_curves(
-    curves: collections.abc.Mapping[str, collections.abc.Mapping[str, Curve]], summary: dict[str, typing.Any]
+    curves: collections.abc.Mapping[str, collections.abc.Mapping[str, Curve]], results: Results
 ) -> list[Drawing]:
     """The loss and its parts, of each run, as far as they were logged."""
-    floor = find_floor(summary["runs"])
-    colours = choose_colours(summary["drawn"])
+    floor = find_floor(results.runs)
+    colours = choose_colours(results.drawn)
     drawings = []
     for tag, label, y_label in (
         ("loss", "loss", "loss [kcal²/mol²]"),
@@ -178,10 +172,10 @@ def draw_learning_curves(
     return drawings
 
 
-def find_floor(runs: collections.abc.Sequence[dict[str, typing.Any]]) -> float | None:
+def find_floor(runs: collections.abc.Sequence[RunDescription]) -> float | None:
     """The least training loss, where it is known and the same for all runs: losses differ in weights and data."""
-    floors = [run["summary"].get("loss_optimum") for run in runs]
-    if not floors or None in floors or max(floors) - min(floors) > FLOOR_TOLERANCE * max(floors):
+    floors = [run.summary["loss_optimum"] for run in runs if "loss_optimum" in run.summary]
+    if not floors or len(floors) < len(runs) or max(floors) - min(floors) > FLOOR_TOLERANCE * max(floors):
         return None
     return floors[0]
 
@@ -190,26 +184,25 @@ def draw_changes(changes: collections.abc.Mapping[str, collections.abc.Sequence[
     """The values that the fit moved most, a figure for each group of values that may be compared."""
     drawings = []
     for name, group in changes.items():
-        shown = group[:N_CHANGES]
-        moves = [Move(one.label, one.initial, one.fitted, one.standard_error) for one in shown]
-        figure = plot_moves(moves, f"{shown[0].column} [{shown[0].unit}]", name)
+        moves = [Move(one.label, one.initial, one.fitted, one.standard_error) for one in group]
+        figure = plot_moves(moves, f"{group[0].column} [{group[0].unit}]", name)
         description = f"The values of {name} that moved most, before and after."
         drawings.append(Drawing(f"changes-{_to_file_name(name)}", description, figure))
     return drawings
 
 
-def draw_profiles(summary: dict[str, typing.Any]) -> list[Drawing | None]:
+def draw_profiles(results: Results) -> list[Drawing | None]:
     """The energy profile of each of the worst molecules; None where there is one conformer only."""
-    colours = choose_colours(summary["drawn"])
+    colours = choose_colours(results.drawn)
     drawings: list[Drawing | None] = []
-    for number, record in enumerate(summary["worst_molecules"], start=1):
-        profile = record["profile"]
+    for number, record in enumerate(results.worst_molecules, start=1):
+        profile = record.profile
         if profile is None:
             drawings.append(None)
             continue
-        energies = {name: profile["energies"][name] for name in summary["drawn"]}
-        figure = plot_profile(profile["x"], profile["reference"], energies, profile["axis"], colours)
-        description = f"Energy profile of {record['molecule']}: quantum against force fields."
+        energies = {name: profile.energies[name] for name in results.drawn}
+        figure = plot_profile(profile.x, profile.reference, energies, profile.axis, colours)
+        description = f"Energy profile of {record.molecule}: quantum against force fields."
         drawings.append(Drawing(f"profile-{number:02d}", description, figure))
     return drawings
 
@@ -219,16 +212,16 @@ def draw_all(
     evaluation: Evaluation,
     errors: EntryErrors,
     curves: collections.abc.Mapping[str, collections.abc.Mapping[str, Curve]],
-) -> dict[str, list[Drawing | None]]:
+) -> dict[str, collections.abc.Sequence[Drawing | None]]:
     """All figures by the section of the report that they belong to."""
-    summary = results.summary
-    parity = draw_parity(evaluation, errors, summary)
+    evaluation = evaluation.select(results.drawn)
+    parity = draw_parity(evaluation, errors, results.headline)
     return {
-        "sources": draw_sources(summary),
+        "sources": draw_sources(results),
         "parity_energy": parity["energy"],
         "parity_force": parity["force"],
-        "relative_energy": draw_error_against_energy(evaluation, errors, summary),
-        "learning": draw_learning_curves(curves, summary),
+        "relative_energy": draw_error_against_energy(evaluation, errors, results.focus),
+        "learning": draw_learning_curves(curves, results),
         "changes": draw_changes(results.changes),
-        "profiles": draw_profiles(summary),
+        "profiles": draw_profiles(results),
     }

@@ -2,15 +2,13 @@
 
 import collections.abc
 import contextlib
-import dataclasses
 import os
 import pathlib
 import shutil
-import typing
 
 from common.analysis.figures import Drawing
+from common.analysis.records import Results, Tables, WorstMolecule, to_plain
 from common.analysis.report import Picture, render_report
-from common.analysis.results import Results
 from common.files.atomic import get_beside, name_full_disk, remove_leftovers
 from common.files.plain import write_json, write_table
 from common.reporting.plots import render_svg
@@ -45,6 +43,7 @@ def create_analysis_folder(output: pathlib.Path) -> collections.abc.Iterator[tup
 def write_analysis(
     folder: pathlib.Path,
     results: Results,
+    tables: Tables,
     drawings: collections.abc.Mapping[str, collections.abc.Sequence[Drawing | None]],
     curves: collections.abc.Mapping[str, collections.abc.Mapping[str, Curve]],
 ) -> None:
@@ -52,34 +51,34 @@ def write_analysis(
 
     Args:
         folder: where to.
-        results: what was found.
+        results: what is to be said first.
+        tables: all of it.
         drawings: the figures by section of the report.
         curves: the learning curves of each run.
     """
-    summary = results.summary
     pictures = {section: [_render(drawing) for drawing in mine] for section, mine in drawings.items()}
-    pictures["structures"] = [_draw_structure(i, record) for i, record in enumerate(summary["worst_molecules"], 1)]
+    pictures["structures"] = [_draw_structure(i, record) for i, record in enumerate(results.worst_molecules, 1)]
     written = []
     for picture in (picture for mine in pictures.values() for picture in mine if picture is not None):
         path = folder / "figures" / picture.file_name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(picture.contents)
         written.append(path)
-    tables = {field.name: getattr(results.tables, field.name) for field in dataclasses.fields(results.tables)}
-    tables["learning_curves"] = [
+    rows = tables.list_rows()
+    rows["learning_curves"] = [
         {"run": run, "curve": tag, "epoch": int(epoch), "value": float(value)}
         for run, own in curves.items()
         for tag, curve in own.items()
         for epoch, value in zip(curve.epochs, curve.values, strict=True)
     ]
-    for name, records in tables.items():
+    for name, records in rows.items():
         if records:
             written.append(folder / "tables" / f"{name.replace('_', '-')}.csv")
             write_table(written[-1], records)
-    write_json(folder / METRICS, summary)
-    fitted = [os.path.relpath(pathlib.Path(run["folder"]) / "force-field.offxml", folder) for run in summary["runs"]]
+    write_json(folder / METRICS, to_plain(results))
+    fitted = [os.path.relpath(pathlib.Path(run.folder) / "force-field.offxml", folder) for run in results.runs]
     files = [*fitted, METRICS, *sorted(str(path.relative_to(folder)) for path in written)]
-    (folder / REPORT).write_text(render_report(summary, pictures, files, _choose_title(summary)), encoding="utf-8")
+    (folder / REPORT).write_text(render_report(results, pictures, files, _choose_title(results)), encoding="utf-8")
 
 
 def _render(drawing: Drawing | None) -> Picture | None:
@@ -88,14 +87,12 @@ def _render(drawing: Drawing | None) -> Picture | None:
     return Picture(f"{drawing.name}.svg", drawing.description, render_svg(drawing.figure))
 
 
-def _draw_structure(number: int, record: dict[str, typing.Any]) -> Picture:
-    scanned = record["profile"]["scanned"] if record["profile"] else None
-    drawing = draw_molecule(record["smiles"], scanned or ())
-    return Picture(f"molecule-{number:02d}.svg", f"Structure of {record['molecule']}", drawing.encode())
+def _draw_structure(number: int, record: WorstMolecule) -> Picture:
+    scanned = record.profile.scanned if record.profile else None
+    drawing = draw_molecule(record.smiles, scanned or ())
+    return Picture(f"molecule-{number:02d}.svg", f"Structure of {record.molecule}", drawing.encode())
 
 
-def _choose_title(summary: dict[str, typing.Any]) -> str:
-    runs = [pathlib.Path(run["folder"]).name for run in summary["runs"]]
-    return (
-        f"Run {runs[0]}" if len(runs) == 1 else f"{len(runs)} runs side by side" if runs else summary["main_candidate"]
-    )
+def _choose_title(results: Results) -> str:
+    runs = [pathlib.Path(run.folder).name for run in results.runs]
+    return f"Run {runs[0]}" if len(runs) == 1 else f"{len(runs)} runs side by side" if runs else results.main_candidate

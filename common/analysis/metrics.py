@@ -13,6 +13,16 @@ import typing
 import numpy
 
 from common.analysis.evaluation import Evaluation
+from common.analysis.records import (
+    CandidateErrors,
+    Comparison,
+    GroupErrors,
+    Interval,
+    IntervalMethod,
+    MoleculeErrors,
+    ParameterErrors,
+    RelativeChange,
+)
 
 N_RESAMPLES = 1_000
 BOOTSTRAP_SEED = 0
@@ -21,6 +31,10 @@ MIN_MOLECULES = 5
 """No interval is given for fewer: resampling so few says nothing."""
 
 _RESAMPLES_AT_ONCE = 50
+
+INTERVAL_METHOD = IntervalMethod(
+    CONFIDENCE, "percentile bootstrap over molecules", N_RESAMPLES, BOOTSTRAP_SEED, MIN_MOLECULES
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +102,8 @@ class Resampling(typing.NamedTuple):
     force_rmse: numpy.ndarray
 
 
-def compute_metrics(errors: EntryErrors) -> list[dict[str, typing.Any]]:
-    """The figures of each source and split that occur, and of all together.
-
-    Returns:
-        Plain records with ``source`` and ``split`` ("all" for any), counts, and ``candidates``: by name the figures.
-    """
+def compute_metrics(errors: EntryErrors) -> list[GroupErrors]:
+    """The errors of each source and split that occur, and of all together."""
     splits = [name for name in ("test", "validation", "train", "new") if name in set(errors.splits)]
     sources = sorted(set(errors.sources))
     groups = []
@@ -105,42 +115,45 @@ def compute_metrics(errors: EntryErrors) -> list[dict[str, typing.Any]]:
             if source != "all":
                 chosen &= errors.sources == source
             if chosen.any():
-                groups.append({"source": source, "split": split, **describe_group(errors, chosen)})
+                groups.append(describe_group(errors, chosen, source, split))
     return groups
 
 
-def describe_group(errors: EntryErrors, chosen: numpy.ndarray) -> dict[str, typing.Any]:
-    """Counts and figures of some entries.
+def describe_group(errors: EntryErrors, chosen: numpy.ndarray, source: str, split: str) -> GroupErrors:
+    """Counts and errors of some entries.
 
     Args:
         errors: of all entries.
         chosen: which entries, ``shape=(n_entries,)`` bool.
+        source, split: what they have in common, "all" for nothing.
     """
     n_confs, n_components = errors.n_confs[chosen].sum(), errors.n_components[chosen].sum()
     resampling = resample_molecules(errors, chosen)
     candidates = {}
     for i, name in enumerate(errors.names):
         loss_energy, loss_forces = (part[i, chosen].mean() for part in (errors.loss_energy, errors.loss_forces))
-        candidates[name] = {
-            "energy_rmse": float(numpy.sqrt(errors.energy_squares[i, chosen].sum() / n_confs)),
-            "energy_rmse_interval": _find_interval(resampling and resampling.energy_rmse[i]),
-            "force_rmse": float(numpy.sqrt(errors.force_squares[i, chosen].sum() / n_components)),
-            "force_rmse_interval": _find_interval(resampling and resampling.force_rmse[i]),
-            "energy_mae": float(errors.energy_magnitudes[i, chosen].sum() / n_confs),
-            "force_mae": float(errors.force_magnitudes[i, chosen].sum() / n_components),
-            "loss_energy": float(loss_energy),
-            "loss_forces": float(loss_forces),
-            "loss_energy_root": float(numpy.sqrt(loss_energy)),
-            "loss_forces_root": float(numpy.sqrt(loss_forces)),
-        }
-    return {
-        "n_entries": int(chosen.sum()),
-        "n_molecules": len(set(errors.keys[chosen])),
-        "n_conformers": int(n_confs),
-        "n_single_conformer_entries": int((errors.n_confs[chosen] == 1).sum()),
-        "n_force_components": int(n_components),
-        "candidates": candidates,
-    }
+        candidates[name] = CandidateErrors(
+            energy_rmse=float(numpy.sqrt(errors.energy_squares[i, chosen].sum() / n_confs)),
+            energy_rmse_interval=None if resampling is None else _find_interval(resampling.energy_rmse[i]),
+            force_rmse=float(numpy.sqrt(errors.force_squares[i, chosen].sum() / n_components)),
+            force_rmse_interval=None if resampling is None else _find_interval(resampling.force_rmse[i]),
+            energy_mae=float(errors.energy_magnitudes[i, chosen].sum() / n_confs),
+            force_mae=float(errors.force_magnitudes[i, chosen].sum() / n_components),
+            loss_energy=float(loss_energy),
+            loss_forces=float(loss_forces),
+            loss_energy_root=float(numpy.sqrt(loss_energy)),
+            loss_forces_root=float(numpy.sqrt(loss_forces)),
+        )
+    return GroupErrors(
+        source=source,
+        split=split,
+        n_entries=int(chosen.sum()),
+        n_molecules=len(set(errors.keys[chosen])),
+        n_conformers=int(n_confs),
+        n_single_conformer_entries=int((errors.n_confs[chosen] == 1).sum()),
+        n_force_components=int(n_components),
+        candidates=candidates,
+    )
 
 
 def resample_molecules(errors: EntryErrors, chosen: numpy.ndarray) -> Resampling | None:
@@ -170,31 +183,34 @@ def resample_molecules(errors: EntryErrors, chosen: numpy.ndarray) -> Resampling
     return Resampling(numpy.sqrt(energy / n_confs), numpy.sqrt(forces / n_components))
 
 
-def _find_interval(values: numpy.ndarray | None) -> list[float] | None:
-    if values is None:
-        return None
-    return [float(v) for v in numpy.quantile(values, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])]
+def _find_interval(values: numpy.ndarray) -> Interval:
+    low, high = numpy.quantile(values, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
+    return float(low), float(high)
 
 
-def compare_candidates(errors: EntryErrors, split: str, before: str, after: str) -> dict[str, typing.Any]:
-    """The relative change of the errors from one candidate to another, with intervals, on a split ("all" for any).
-
-    Returns:
-        ``energy`` and ``forces``, each with ``change`` (-0.2 is a fifth less) and ``interval``.
-    """
+def compare_candidates(errors: EntryErrors, split: str, before: str, after: str) -> Comparison:
+    """The relative change of the errors from one candidate to another, with intervals, on a split ("all" for any)."""
     chosen = (errors.splits == split) | (split == "all")
     resampling = resample_molecules(errors, chosen)
     i, j = errors.names.index(before), errors.names.index(after)
-    comparison: dict[str, typing.Any] = {"split": split, "before": before, "after": after}
-    for name, squares, place in (("energy", errors.energy_squares, 0), ("forces", errors.force_squares, 1)):
+
+    def compare(squares: numpy.ndarray, resampled: numpy.ndarray | None) -> RelativeChange:
         sums = squares[:, chosen].sum(axis=-1)
-        change = float(numpy.sqrt(sums[j] / sums[i])) - 1.0 if sums[i] > 0.0 else None
-        ratios = None if resampling is None or change is None else resampling[place][j] / resampling[place][i]
-        comparison[name] = {"change": change, "interval": None if ratios is None else _find_interval(ratios - 1.0)}
-    return comparison
+        if not sums[i] > 0.0:
+            return RelativeChange(None, None)
+        interval = None if resampled is None else _find_interval(resampled[j] / resampled[i] - 1.0)
+        return RelativeChange(float(numpy.sqrt(sums[j] / sums[i])) - 1.0, interval)
+
+    return Comparison(
+        split=split,
+        before=before,
+        after=after,
+        energy=compare(errors.energy_squares, resampling and resampling.energy_rmse),
+        forces=compare(errors.force_squares, resampling and resampling.force_rmse),
+    )
 
 
-def describe_molecules(errors: EntryErrors) -> list[dict[str, typing.Any]]:
+def describe_molecules(errors: EntryErrors) -> list[MoleculeErrors]:
     """One record for each molecule (by connectivity): where it occurs and its errors under each candidate."""
     keys, molecules = numpy.unique(errors.keys, return_inverse=True)
 
@@ -209,15 +225,15 @@ def describe_molecules(errors: EntryErrors) -> list[dict[str, typing.Any]]:
     order = numpy.argsort(molecules, kind="stable")
     groups = numpy.split(order, numpy.cumsum(numpy.bincount(molecules))[:-1])
     return [
-        {
-            "molecule": str(key),
-            "split": str(errors.splits[group[0]]),
-            "sources": " ".join(sorted(set(errors.sources[group]))),
-            "n_entries": len(group),
-            "n_conformers": int(n_confs[i]),
-            **{f"energy_rmse {name}": float(values[i]) for name, values in energy.items()},
-            **{f"force_rmse {name}": float(values[i]) for name, values in forces.items()},
-        }
+        MoleculeErrors(
+            molecule=str(key),
+            split=str(errors.splits[group[0]]),
+            sources=" ".join(sorted(set(errors.sources[group]))),
+            n_entries=len(group),
+            n_conformers=int(n_confs[i]),
+            energy_rmse={name: float(values[i]) for name, values in energy.items()},
+            force_rmse={name: float(values[i]) for name, values in forces.items()},
+        )
         for i, (key, group) in enumerate(zip(keys, groups, strict=True))
     ]
 
@@ -226,7 +242,7 @@ def describe_parameter_errors(
     errors: EntryErrors,
     candidate: str,
     usage: collections.abc.Mapping[str, collections.abc.Collection[tuple[str, str]]],
-) -> list[dict[str, typing.Any]]:
+) -> list[ParameterErrors]:
     """For each parameter, the errors of the molecules that use it against those of all others.
 
     Args:
@@ -235,13 +251,12 @@ def describe_parameter_errors(
         usage: by mapped SMILES, the (type, SMIRKS) that the molecule uses.
 
     Returns:
-        One record for each parameter in use, with means over molecules of their root mean square errors; the largest
-        ratio of force errors first. ``others`` is None where every molecule uses it.
+        One record for each parameter in use, without its id; the largest ratio of force errors first.
     """
     molecules = describe_molecules(errors)
-    places = {record["molecule"]: i for i, record in enumerate(molecules)}
-    energy = numpy.array([record[f"energy_rmse {candidate}"] for record in molecules])
-    forces = numpy.array([record[f"force_rmse {candidate}"] for record in molecules])
+    places = {record.molecule: i for i, record in enumerate(molecules)}
+    energy = numpy.array([record.energy_rmse[candidate] for record in molecules])
+    forces = numpy.array([record.force_rmse[candidate] for record in molecules])
     users: dict[tuple[str, str], set[int]] = {}
     for smiles, key in dict(zip(errors.smiles, errors.keys, strict=True)).items():
         for parameter in usage[smiles]:
@@ -250,11 +265,19 @@ def describe_parameter_errors(
     for (type_, smirks), mine in users.items():
         is_user = numpy.zeros(len(molecules), dtype=bool)
         is_user[list(mine)] = True
-        record = {"type": type_, "smirks": smirks, "n_molecules": len(mine)}
-        for name, values in (("energy_rmse", energy), ("force_rmse", forces)):
-            record[name] = float(values[is_user].mean())
-            record[f"{name}_others"] = float(values[~is_user].mean()) if not is_user.all() else None
-        others = record["force_rmse_others"]
-        record["force_ratio"] = record["force_rmse"] / others if others else None
-        records.append(record)
-    return sorted(records, key=lambda record: (-(record["force_ratio"] or 0.0), record["type"], record["smirks"]))
+        own = [float(values[is_user].mean()) for values in (energy, forces)]
+        others = [None if is_user.all() else float(values[~is_user].mean()) for values in (energy, forces)]
+        records.append(
+            ParameterErrors(
+                type=type_,
+                id="",
+                smirks=smirks,
+                n_molecules=len(mine),
+                energy_rmse=own[0],
+                energy_rmse_others=others[0],
+                force_rmse=own[1],
+                force_rmse_others=others[1],
+                force_ratio=own[1] / others[1] if others[1] else None,
+            )
+        )
+    return sorted(records, key=lambda record: (-(record.force_ratio or 0.0), record.type, record.smirks))

@@ -1,17 +1,27 @@
-"""Energy profiles: what a force field makes of the path that an entry follows, against the quantum reference."""
+"""The molecules with the largest errors, and their energy profiles: what a force field makes of the path that an entry
+follows, against the quantum reference.
+"""
 
 import collections.abc
-import dataclasses
 import typing
 
 import numpy
 import torch
 
-from common.forcefields.tensors import TensorTopology
+from common.analysis.evaluation import Evaluation
+from common.analysis.metrics import EntryErrors, describe_molecules
+from common.analysis.records import MoleculeErrors, Profile, WorstMolecule
+from common.analysis.study import Study
+from common.data.dataset import Entry, open_dataset, read_entries
+from common.data.weighting import ConformerSelection, weigh_conformers
+from common.forcefields.tensors import ParameterizedMolecules, TensorTopology, ValenceParameterMap
 from common.geometry.internal_coordinates import compute_dihedrals
 
 MIN_SCAN_LENGTH = 8
 """Fewer conformers are no scan."""
+
+N_WORST = 12
+"""Molecules that are drawn."""
 
 MIN_PROFILE_LENGTH = 3
 """Fewer conformers show no profile."""
@@ -34,25 +44,6 @@ class Scan(typing.NamedTuple):
     angles: numpy.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class Profile:
-    """Energies along an entry, each relative to its own mean and then to the lowest quantum energy.
-
-    Attributes:
-        axis: what ``x`` is, with its unit.
-        x: ``shape=(n_confs,)``, ascending.
-        reference: quantum energies [kcal/mol] ``shape=(n_confs,)``; the lowest is 0.
-        energies: by candidate [kcal/mol], so that the difference to ``reference`` is the error that is reported.
-        scanned: the atoms of the scanned dihedral, or None.
-    """
-
-    axis: str
-    x: list[float]
-    reference: list[float]
-    energies: dict[str, list[float]]
-    scanned: tuple[int, ...] | None
-
-
 def find_scan(topology: TensorTopology, coords: numpy.ndarray) -> Scan | None:
     """The one dihedral that the conformers cover in even steps, if there is one.
 
@@ -60,9 +51,10 @@ def find_scan(topology: TensorTopology, coords: numpy.ndarray) -> Scan | None:
         topology: of the molecule.
         coords: [Angstrom] ``shape=(n_confs, n_atoms, 3)``.
     """
-    if len(coords) < MIN_SCAN_LENGTH or "ProperTorsions" not in topology.parameters:
+    torsions = topology.parameters.get("ProperTorsions")
+    if len(coords) < MIN_SCAN_LENGTH or not isinstance(torsions, ValenceParameterMap):
         return None
-    dihedrals = torch.unique(topology.parameters["ProperTorsions"].particle_idxs, dim=0)
+    dihedrals = torch.unique(torsions.particle_idxs, dim=0)
     if len(dihedrals) == 0:
         return None
     points = torch.tensor(coords).permute(2, 0, 1)[..., dihedrals]
@@ -112,3 +104,63 @@ def build_profile(
         energies={name: shift(values) for name, values in energies.items()},
         scanned=None if scan is None else scan.atoms,
     )
+
+
+def find_worst_molecules(
+    study: Study,
+    evaluation: Evaluation,
+    errors: EntryErrors,
+    candidate: str,
+    molecules: ParameterizedMolecules,
+) -> list[WorstMolecule]:
+    """The molecules whose energy or force error is the largest multiple of the error of all, with their profiles.
+
+    Of each molecule the entry with the largest energy error is shown.
+    """
+    i = errors.names.index(candidate)
+    energy_total = max(numpy.sqrt(errors.energy_squares[i].sum() / errors.n_confs.sum()), 1e-12)
+    force_total = max(numpy.sqrt(errors.force_squares[i].sum() / errors.n_components.sum()), 1e-12)
+
+    def compute_multiples(record: MoleculeErrors) -> dict[str, float]:
+        return {
+            "energy": float(record.energy_rmse[candidate] / energy_total),
+            "forces": float(record.force_rmse[candidate] / force_total),
+        }
+
+    records = describe_molecules(errors)
+    ranked = sorted(records, key=lambda record: (-max(compute_multiples(record).values()), record.molecule))
+    worst = []
+    for record in ranked[:N_WORST]:
+        multiples = compute_multiples(record)
+        worst_in = max(multiples, key=multiples.__getitem__)
+        mine = numpy.flatnonzero(errors.keys == record.molecule)
+        entry = int(mine[numpy.argmax(errors.energy_squares[i, mine] / errors.n_confs[mine])])
+        row = evaluation.rows[entry]
+        [stored] = read_entries(open_dataset(study.data / row.source), [row.row])
+        worst.append(
+            WorstMolecule(
+                **vars(record),
+                worst_in=worst_in,
+                multiple=multiples[worst_in],
+                smiles=row.smiles,
+                source=row.source,
+                entry=stored.entry,
+                profile=_build_entry_profile(evaluation, entry, stored, study.conformers, molecules),
+            )
+        )
+    return worst
+
+
+def _build_entry_profile(
+    evaluation: Evaluation,
+    entry: int,
+    stored: Entry,
+    conformers: ConformerSelection,
+    molecules: ParameterizedMolecules,
+) -> Profile | None:
+    row = evaluation.rows[entry]
+    kept, _ = weigh_conformers(stored, conformers)
+    place = slice(evaluation.starts[entry], evaluation.starts[entry] + row.n_confs)
+    scan = find_scan(molecules.topologies[row.smiles], kept.coords)
+    energies = {name: values[place] for name, values in zip(evaluation.names, evaluation.energies, strict=True)}
+    return build_profile(evaluation.reference[place], energies, scan)

@@ -7,7 +7,8 @@ import typing
 
 import jinja2
 
-from common.analysis.settings_text import describe_columns
+from common.analysis.records import Results, RunDescription
+from common.analysis.words import describe_columns
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number, format_percentage
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
@@ -30,7 +31,7 @@ class Picture(typing.NamedTuple):
 
 
 def render_report(
-    summary: dict[str, typing.Any],
+    results: Results,
     pictures: collections.abc.Mapping[str, collections.abc.Sequence[Picture | None]],
     files: collections.abc.Sequence[str],
     title: str,
@@ -38,7 +39,7 @@ def render_report(
     """The report as HTML.
 
     Args:
-        summary: what ``metrics.json`` holds; no figure in the report comes from anywhere else.
+        results: no number in the report comes from anywhere else.
         pictures: by section; "profiles" and "structures" have one, or None, for each of the worst molecules.
         files: paths to link to, relative to the report.
         title: of the page.
@@ -54,11 +55,11 @@ def render_report(
         number=format_number, interval=format_interval, percentage=format_percentage, thousands=_separate_thousands
     )
     return environment.get_template("report.html").render(
-        summary=summary,
+        results=results,
         pictures=pictures,
         files=files,
         title=title,
-        settings=[(run["name"], [*list_settings(run["config"]), *list_facts(run)]) for run in summary["runs"]],
+        settings=[(run.name, [*list_settings(run.config), *list_facts(run)]) for run in results.runs],
         energy_unit=ENERGY_UNIT,
         force_unit=FORCE_UNIT,
     )
@@ -84,11 +85,11 @@ def list_settings(config: collections.abc.Mapping[str, typing.Any]) -> list[tupl
     return settings
 
 
-def list_facts(run: collections.abc.Mapping[str, typing.Any]) -> list[tuple[str, str]]:
+def list_facts(run: RunDescription) -> list[tuple[str, str]]:
     """What came out of the settings of a run: the prior that was chosen, the statistics, the time it took."""
-    summary = run["summary"]
+    summary = run.summary
     facts = [("statistics", str(summary.get("statistics", "unknown")))]
-    if run["config"].get("prior_strength") == "validation" and "prior_strength" in summary:
+    if run.config.get("prior_strength") == "validation" and "prior_strength" in summary:
         facts.insert(0, ("prior_strength, chosen", f"{summary['prior_strength']:g}"))
     for name, label in (("seconds_pass", "pass over the data"), ("seconds_epochs", "fit")):
         if name in summary:

@@ -16,7 +16,8 @@ from torch.utils.tensorboard.summary import hparams
 from common.analysis.evaluation import evaluate_here, index_data
 from common.analysis.figures import draw_parity
 from common.analysis.metrics import compute_metrics, sum_over_entries
-from common.analysis.settings_text import describe_columns
+from common.analysis.records import find_group
+from common.analysis.words import describe_columns
 from common.data.splits import SplitRow, SplitSettings
 from common.data.weighting import ConformerSelection
 from common.forcefields.tensors import ParameterizedMolecules
@@ -112,9 +113,9 @@ def _draw_images(
     chosen = _thin([row for row in rows if row.split == focus])
     evaluation = evaluate_here(data, chosen, candidates, conformers)
     errors = sum_over_entries(evaluation)
-    summary = {"focus": focus, "groups": compute_metrics(errors), "drawn": evaluation.names}
+    group = find_group(compute_metrics(errors), focus)
     steps = {"initial": 0, "fitted": last_epoch}
-    for quantity, drawings in draw_parity(evaluation, errors, summary).items():
+    for quantity, drawings in draw_parity(evaluation, errors, group).items():
         for name, drawing in zip(evaluation.names, drawings, strict=True):
             if name in steps:
                 yield f"parity-{quantity}/{focus}", steps[name], _to_pixels(drawing.figure)

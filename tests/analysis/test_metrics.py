@@ -15,6 +15,7 @@ from common.analysis.metrics import (
     resample_molecules,
     sum_over_entries,
 )
+from common.analysis.records import RelativeChange
 from common.data.splits import SplitRow
 
 ROUNDING = 1e-12
@@ -89,7 +90,7 @@ def compute_by_loops(evaluation: Evaluation, i: int, chosen: list[int]) -> dict[
 def test_every_group_equals_plain_loops():
     evaluation = make_evaluation()
     groups = compute_metrics(sum_over_entries(evaluation))
-    names = [(group["split"], group["source"]) for group in groups]
+    names = [(group.split, group.source) for group in groups]
     there = {(one, other) for source, split, *_ in ENTRIES for one in (split, "all") for other in (source, "all")}
     order = [(s, o) for s in ("test", "validation", "train", "all") for o in ("all", "gen2-opt", "spice")]
     assert names == [name for name in order if name in there]
@@ -97,16 +98,16 @@ def test_every_group_equals_plain_loops():
         chosen = [
             i
             for i, (source, split, *_) in enumerate(ENTRIES)
-            if group["source"] in ("all", source) and group["split"] in ("all", split)
+            if group.source in ("all", source) and group.split in ("all", split)
         ]
-        assert group["n_entries"] == len(chosen)
-        assert group["n_molecules"] == len({ENTRIES[i][2] for i in chosen})
-        assert group["n_conformers"] == sum(ENTRIES[i][3] for i in chosen)
-        assert group["n_force_components"] == sum(3 * ENTRIES[i][3] * ENTRIES[i][4] for i in chosen)
-        assert group["n_single_conformer_entries"] == sum(ENTRIES[i][3] == 1 for i in chosen)
+        assert group.n_entries == len(chosen)
+        assert group.n_molecules == len({ENTRIES[i][2] for i in chosen})
+        assert group.n_conformers == sum(ENTRIES[i][3] for i in chosen)
+        assert group.n_force_components == sum(3 * ENTRIES[i][3] * ENTRIES[i][4] for i in chosen)
+        assert group.n_single_conformer_entries == sum(ENTRIES[i][3] == 1 for i in chosen)
         for i, name in enumerate(evaluation.names):
             for figure, value in compute_by_loops(evaluation, i, chosen).items():
-                assert group["candidates"][name][figure] == pytest.approx(value, rel=ROUNDING, abs=1e-12), figure
+                assert getattr(group.candidates[name], figure) == pytest.approx(value, rel=ROUNDING, abs=1e-12), figure
 
 
 def test_a_shift_of_an_entrys_energies_changes_nothing():
@@ -116,22 +117,22 @@ def test_a_shift_of_an_entrys_energies_changes_nothing():
     after = compute_metrics(sum_over_entries(evaluation))
     for one, other in zip(before, after, strict=True):
         for name in evaluation.names:
-            figures, expected = other["candidates"][name], one["candidates"][name]
-            assert figures["energy_rmse"] == pytest.approx(expected["energy_rmse"], rel=1e-9)
+            figures, expected = other.candidates[name], one.candidates[name]
+            assert figures.energy_rmse == pytest.approx(expected.energy_rmse, rel=1e-9)
 
 
 def test_molecules_equal_plain_loops():
     evaluation = make_evaluation()
     records = describe_molecules(sum_over_entries(evaluation))
-    assert sorted(record["molecule"] for record in records) == sorted({entry[2] for entry in ENTRIES})
+    assert sorted(record.molecule for record in records) == sorted({entry[2] for entry in ENTRIES})
     for record in records:
-        chosen = [i for i, entry in enumerate(ENTRIES) if entry[2] == record["molecule"]]
-        assert record["n_entries"] == len(chosen)
-        assert record["sources"].split() == sorted({ENTRIES[i][0] for i in chosen})
+        chosen = [i for i, entry in enumerate(ENTRIES) if entry[2] == record.molecule]
+        assert record.n_entries == len(chosen)
+        assert record.sources.split() == sorted({ENTRIES[i][0] for i in chosen})
         for i, name in enumerate(evaluation.names):
             expected = compute_by_loops(evaluation, i, chosen)
-            assert record[f"energy_rmse {name}"] == pytest.approx(expected["energy_rmse"], rel=ROUNDING, abs=1e-12)
-            assert record[f"force_rmse {name}"] == pytest.approx(expected["force_rmse"], rel=ROUNDING)
+            assert record.energy_rmse[name] == pytest.approx(expected["energy_rmse"], rel=ROUNDING, abs=1e-12)
+            assert record.force_rmse[name] == pytest.approx(expected["force_rmse"], rel=ROUNDING)
 
 
 def make_many(n_molecules: int, seed: int = 0) -> Evaluation:
@@ -150,8 +151,8 @@ def test_intervals_have_the_width_that_the_central_limit_theorem_says():
         expected = means.std() / math.sqrt(2000) / (2.0 * math.sqrt(means.mean()))  # error propagated through the root
         assert found.std() == pytest.approx(expected, rel=0.1)  # 1,000 resamples give a deviation to 2 %
         assert found.mean() == pytest.approx(math.sqrt(means.mean()), rel=0.01)
-    group = compute_metrics(errors)[0]["candidates"]["initial"]
-    low, high = group["energy_rmse_interval"]
+    group = compute_metrics(errors)[0].candidates["initial"]
+    low, high = group.energy_rmse_interval
     assert (high - low) / 3.92 == pytest.approx(resampled.energy_rmse[0].std(), rel=0.1)
 
 
@@ -164,19 +165,19 @@ def test_intervals_are_over_molecules_and_not_over_conformers():
         for name in ("weights", "reference", "energies", "force_squares", "force_magnitudes", "n_atoms")
     }
     twice = Evaluation(once.names, once.rows * 2, once.keys * 2, force_samples={}, **arrays)
-    one, two = (compute_metrics(sum_over_entries(evaluation))[0]["candidates"] for evaluation in (once, twice))
+    one, two = (compute_metrics(sum_over_entries(evaluation))[0].candidates for evaluation in (once, twice))
     for name in once.names:
         for figure in ("energy_rmse_interval", "force_rmse_interval"):
-            assert one[name][figure] == pytest.approx(two[name][figure], rel=ROUNDING)
+            assert getattr(one[name], figure) == pytest.approx(getattr(two[name], figure), rel=ROUNDING)
 
 
 def test_too_few_molecules_have_no_interval():
     for n_molecules, has_interval in ((metrics.MIN_MOLECULES - 1, False), (metrics.MIN_MOLECULES, True)):
         errors = sum_over_entries(make_many(n_molecules))
-        figures = compute_metrics(errors)[0]["candidates"]["fitted"]
-        assert (figures["energy_rmse_interval"] is not None) == has_interval
+        figures = compute_metrics(errors)[0].candidates["fitted"]
+        assert (figures.energy_rmse_interval is not None) == has_interval
         comparison = compare_candidates(errors, "test", "initial", "fitted")
-        assert (comparison["forces"]["interval"] is not None) == has_interval
+        assert (comparison.forces.interval is not None) == has_interval
 
 
 def test_the_change_is_resampled_in_pairs():
@@ -186,11 +187,11 @@ def test_the_change_is_resampled_in_pairs():
     evaluation.force_squares[1] = 0.25 * evaluation.force_squares[0]
     comparison = compare_candidates(sum_over_entries(evaluation), "test", "initial", "fitted")
     for part in ("energy", "forces"):
-        assert comparison[part]["change"] == pytest.approx(-0.5, rel=1e-9)
-        assert comparison[part]["interval"] == pytest.approx([-0.5, -0.5], rel=1e-9)
+        assert getattr(comparison, part).change == pytest.approx(-0.5, rel=1e-9)
+        assert getattr(comparison, part).interval == pytest.approx([-0.5, -0.5], rel=1e-9)
     evaluation.energies[0] = evaluation.reference
     comparison = compare_candidates(sum_over_entries(evaluation), "test", "initial", "fitted")
-    assert comparison["energy"] == {"change": None, "interval": None}
+    assert comparison.energy == RelativeChange(None, None)
 
 
 def test_errors_by_parameter_equal_plain_loops():
@@ -199,15 +200,15 @@ def test_errors_by_parameter_equal_plain_loops():
     usage["[CCO]"].add(("vdW", "[#8:1]"))
     usage["[CO]"].add(("vdW", "[#8:1]"))
     usage["[CS]"].add(("vdW", "[#16:1]"))
-    records = {r["smirks"]: r for r in describe_parameter_errors(errors, "fitted", usage)}
-    molecules = {record["molecule"]: record["force_rmse fitted"] for record in describe_molecules(errors)}
+    records = {r.smirks: r for r in describe_parameter_errors(errors, "fitted", usage)}
+    molecules = {record.molecule: record.force_rmse["fitted"] for record in describe_molecules(errors)}
     oxygen = [molecules["CCO"], molecules["CO"]]
     others = [value for key, value in molecules.items() if key not in ("CCO", "CO")]
     record = records["[#8:1]"]
-    assert record["n_molecules"] == 2
-    assert record["force_rmse"] == pytest.approx(sum(oxygen) / 2, rel=ROUNDING)
-    assert record["force_rmse_others"] == pytest.approx(sum(others) / len(others), rel=ROUNDING)
-    assert record["force_ratio"] == pytest.approx(record["force_rmse"] / record["force_rmse_others"])
-    assert records["[*:1]~[*:2]"]["force_rmse_others"] is None
-    ratios = [record["force_ratio"] for record in records.values() if record["force_ratio"] is not None]
+    assert record.n_molecules == 2
+    assert record.force_rmse == pytest.approx(sum(oxygen) / 2, rel=ROUNDING)
+    assert record.force_rmse_others == pytest.approx(sum(others) / len(others), rel=ROUNDING)
+    assert record.force_ratio == pytest.approx(record.force_rmse / record.force_rmse_others)
+    assert records["[*:1]~[*:2]"].force_rmse_others is None
+    ratios = [record.force_ratio for record in records.values() if record.force_ratio is not None]
     assert ratios == sorted(ratios, reverse=True)

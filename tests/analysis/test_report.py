@@ -1,67 +1,89 @@
 """The report as HTML: nothing in it comes from elsewhere, and no text is taken for markup."""
 
 import base64
+import dataclasses
 import re
 
 import pytest
 
+from common.analysis.records import (
+    CandidateErrors,
+    DataDescription,
+    ForceFieldDescription,
+    GroupErrors,
+    IntervalMethod,
+    Results,
+    RunDescription,
+    WorstMolecule,
+)
 from common.analysis.report import Picture, list_facts, list_settings, render_report
 
 
-def make_summary() -> dict:
+def make_results(**changes) -> Results:
     """The least that a report needs: one force field on data, without a run."""
-    figures = {
-        "energy_rmse": 1.25,
-        "force_rmse": 12.5,
-        "energy_rmse_interval": None,
-        "force_rmse_interval": [11.0, 14.0],
-        **dict.fromkeys(("energy_mae", "force_mae", "loss_energy_root", "loss_forces_root"), 1.0),
-    }
-    counts = {"n_entries": 3, "n_molecules": 12345, "n_conformers": 7, "n_single_conformer_entries": 1}
-    worst = {
-        "molecule": "C<O>",
-        "multiple": 3.2,
-        "worst_in": "forces",
-        "split": "all",
-        "source": "one",
-        "entry": "",
-        "n_conformers": 1,
-        "n_entries": 1,
-        "energy_rmse a<b": 0.0,
-        "force_rmse a<b": 5.0,
-        "profile": None,
-    }
-    return {
-        "verdict": "a<b & c",
-        "warnings": ["<script>alert(1)</script>"],
-        "left_out": {"x": {"[C:1]": "no <pattern>"}},
-        "candidates": ["a<b"],
-        "drawn": ["a<b"],
-        "before": None,
-        "after": None,
-        "main_candidate": "a<b",
-        "focus": "all",
-        "comparison": None,
-        "comparisons": [],
-        "groups": [{"source": "all", "split": "all", **counts, "candidates": {"a<b": figures}}],
-        "interval": {"n_resamples": 1000, "min_molecules": 5},
-        "changes": {},
-        "undetermined": [],
-        "parameter_errors": [],
-        "worst_molecules": [worst],
-        "runs": [],
-        "data": {"path": "data", "fingerprints": {"one": "0123"}},
-        "force_fields": {
-            "a<b": {
-                "force_field": "f",
-                "force_field_sha256": "0",
-                "charge_model": "m",
-                "engine": "e",
-                "is_fitted": True,
-            }
-        },
-        "versions": {"python": "3.11"},
-    }
+    errors = CandidateErrors(
+        energy_rmse=1.25,
+        energy_rmse_interval=None,
+        force_rmse=12.5,
+        force_rmse_interval=(11.0, 14.0),
+        energy_mae=1.0,
+        force_mae=1.0,
+        loss_energy=1.0,
+        loss_forces=1.0,
+        loss_energy_root=1.0,
+        loss_forces_root=1.0,
+    )
+    group = GroupErrors(
+        source="all",
+        split="all",
+        n_entries=3,
+        n_molecules=12345,
+        n_conformers=7,
+        n_single_conformer_entries=1,
+        n_force_components=63,
+        candidates={"a<b": errors},
+    )
+    worst = WorstMolecule(
+        molecule="C<O>",
+        split="all",
+        sources="one",
+        n_entries=1,
+        n_conformers=1,
+        energy_rmse={"a<b": 0.0},
+        force_rmse={"a<b": 5.0},
+        worst_in="forces",
+        multiple=3.2,
+        smiles="[C:1]",
+        source="one",
+        entry="",
+        profile=None,
+    )
+    results = Results(
+        verdict="a<b & c",
+        warnings=["<script>alert(1)</script>"],
+        candidates=["a<b"],
+        drawn=["a<b"],
+        before=None,
+        after=None,
+        main_candidate="a<b",
+        focus="all",
+        comparison=None,
+        comparisons=[],
+        groups=[group],
+        interval=IntervalMethod(0.95, "bootstrap", 1000, 0, 5),
+        left_out={"x": {"[C:1]": "no <pattern>"}},
+        n_values_trained=0,
+        n_values_changed=0,
+        changes={},
+        undetermined=[],
+        parameter_errors=[],
+        worst_molecules=[worst],
+        runs=[],
+        data=DataDescription("data", {"one": "0123"}),
+        force_fields={"a<b": ForceFieldDescription("f", "0", "m", "e", "today", True)},
+        versions={"python": "3.11"},
+    )
+    return dataclasses.replace(results, **changes)
 
 
 @pytest.fixture
@@ -69,7 +91,7 @@ def text() -> str:
     picture = Picture("one.svg", 'an "image"', b"<svg xmlns='http://www.w3.org/2000/svg'/>")
     pictures = {name: [] for name in ("sources", "relative_energy", "learning", "changes")}
     pictures |= {"parity_energy": [picture], "parity_force": [picture], "profiles": [None], "structures": [picture]}
-    return render_report(make_summary(), pictures, ["metrics.json"], "a title")
+    return render_report(make_results(), pictures, ["metrics.json"], "a title")
 
 
 def test_text_is_not_taken_for_markup(text):
@@ -121,15 +143,17 @@ def test_settings_are_lines():
 
 
 def test_facts_say_which_prior_was_chosen():
-    run = {"config": {"prior_strength": "validation"}, "summary": {"prior_strength": 0.1, "seconds_epochs": 1.26}}
+    run = RunDescription(
+        "run", "runs/run", {"prior_strength": "validation"}, {"prior_strength": 0.1, "seconds_epochs": 1.26}
+    )
     assert list_facts(run) == [("prior_strength, chosen", "0.1"), ("statistics", "unknown"), ("fit", "1.3 s")]
 
 
 def test_energies_of_single_conformers_are_no_errors_of_zero():
-    summary = make_summary()
-    [group] = summary["groups"]
-    group["n_single_conformer_entries"] = group["n_entries"]
+    [group] = make_results().groups
+    group = dataclasses.replace(group, n_single_conformer_entries=group.n_entries)
+    results = make_results(groups=[group])
     pictures = {name: [] for name in ("sources", "relative_energy", "learning", "changes", "parity_energy")}
     pictures |= {"parity_force": [], "profiles": [None], "structures": [Picture("one.svg", "", b"")]}
-    text = render_report(summary, pictures, [], "a title")
+    text = render_report(results, pictures, [], "a title")
     assert re.search(r"<caption>energy.*?<td>\s*–\s*</td>.*?<caption>force", text, re.DOTALL)

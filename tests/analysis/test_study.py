@@ -7,13 +7,13 @@ import pathlib
 import pytest
 
 from common.analysis.study import SplitChooser, read_run, read_runs
+from common.data.weighting import ConformerSelection
 from common.molecules.mapped_smiles import from_smiles, to_mapped_smiles
-from common.sufficient_statistics.settings import PassSettings
 
 
 def write_run(folder: pathlib.Path, *missing: str) -> pathlib.Path:
     """The files of a run that are read, but those that are ``missing``."""
-    settings = dataclasses.asdict(PassSettings())
+    settings = dataclasses.asdict(ConformerSelection(energy_ceiling=5.0))
     files = {
         "config.json": {
             "trained": {"Bonds": {}},
@@ -67,7 +67,7 @@ def test_a_run_knows_what_it_used(tmp_path):
     run = read_run(write_run(tmp_path / "1"))
     assert (run.data, run.parameters) == (pathlib.Path("data"), pathlib.Path("x.pt"))
     assert run.splits == {"[H:1][H:2]": "train"}
-    assert run.settings == PassSettings()
+    assert run.conformers == ConformerSelection(5.0, None)
 
 
 def test_another_drawing_of_a_known_molecule_is_not_new():

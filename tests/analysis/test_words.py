@@ -1,22 +1,28 @@
 """Sentences about errors as people read them."""
 
-from common.analysis.verdict import write_verdict
+from common.analysis.records import CandidateErrors, Comparison, GroupErrors, RelativeChange
+from common.analysis.words import describe_columns, write_verdict
+
+
+def make_errors(energy: float, force: float) -> CandidateErrors:
+    return CandidateErrors(energy, None, force, None, *[0.0] * 6)
 
 
 def make_group(split, before, after, n_molecules=40):
-    candidates = {
-        name: {"energy_rmse": energy, "force_rmse": force}
-        for name, (energy, force) in (("initial", before), ("fitted", after))
-    }
-    return {"split": split, "source": "all", "n_molecules": n_molecules, "candidates": candidates}
+    return GroupErrors(
+        source="all",
+        split=split,
+        n_entries=n_molecules,
+        n_molecules=n_molecules,
+        n_conformers=n_molecules,
+        n_single_conformer_entries=0,
+        n_force_components=n_molecules,
+        candidates={"initial": make_errors(*before), "fitted": make_errors(*after)},
+    )
 
 
 def make_comparison(split, energy, forces):
-    parts = {
-        name: dict(zip(("change", "interval"), part, strict=True))
-        for name, part in (("energy", energy), ("forces", forces))
-    }
-    return {"split": split, "before": "initial", "after": "fitted", **parts}
+    return Comparison(split, "initial", "fitted", RelativeChange(*energy), RelativeChange(*forces))
 
 
 def test_a_better_fit_is_said_to_be_better_and_chance_to_be_chance():
@@ -43,3 +49,16 @@ def test_without_a_fit_the_errors_are_told():
     assert text == (
         "On 40 molecules of the data, initial has a force error of 20.0 kcal/mol/Å and an energy error of 0 kcal/mol."
     )
+
+
+def test_columns_are_described_in_words():
+    columns = {
+        "k": {"scale": 0.01, "lower": 0.0, "upper": None, "prior": 100.0},
+        "length": {"scale": 1.0, "lower": 0.0, "upper": 5.0, "prior": None},
+        "phase": {},
+    }
+    assert describe_columns(columns) == "k ≥ 0, scale 0.01, prior 100; length 0 to 5; phase"
+
+
+def test_limits_on_one_side():
+    assert describe_columns({"k": {"upper": 2.0}, "phase": {"lower": -1.0}}) == "k ≤ 2; phase ≥ -1"

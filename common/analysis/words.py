@@ -1,0 +1,76 @@
+"""What was fitted, and what the fit made of the errors, in words."""
+
+import collections.abc
+import typing
+
+from common.analysis.records import Comparison, GroupErrors, RelativeChange
+from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number, format_percentage
+
+_SPLIT_PHRASES = {
+    "test": "that the fit has not seen",
+    "validation": "of the validation split, which no step was fitted to",
+    "train": "that it was fitted to (there are no others)",
+    "new": "that the run did not know",
+    "all": "of the data",
+}
+
+
+def write_verdict(group: GroupErrors, comparison: Comparison | None, candidate: str) -> str:
+    """What a fit made of the errors, with the uncertainty of each change; without a fit, what the errors are.
+
+    Args:
+        group: of the split, all sources together.
+        comparison: of the candidates before and after, or None.
+        candidate: of whom to speak without a comparison.
+    """
+    n = group.n_molecules
+    molecules = f"{n} molecule{'s' if n != 1 else ''} {_SPLIT_PHRASES[group.split]}"
+    if comparison is None:
+        own = group.candidates[candidate]
+        return (
+            f"On {molecules}, {candidate} has a force error of {format_number(own.force_rmse)} {FORCE_UNIT} and an "
+            f"energy error of {format_number(own.energy_rmse)} {ENERGY_UNIT}."
+        )
+    before, after = group.candidates[comparison.before], group.candidates[comparison.after]
+    parts = [
+        _describe_change("force error", before.force_rmse, after.force_rmse, FORCE_UNIT, comparison.forces),
+        _describe_change("energy error", before.energy_rmse, after.energy_rmse, ENERGY_UNIT, comparison.energy),
+    ]
+    sentence = f"On {molecules}, {parts[0]}, and {parts[1]}."
+    if comparison.after != "fitted":  # one of several runs
+        sentence = f"{comparison.after}: {sentence}"
+    if comparison.forces.interval is None:
+        sentence += " These are too few molecules to say how uncertain that is."
+    return sentence
+
+
+def _describe_change(what: str, before: float, after: float, unit: str, change: RelativeChange) -> str:
+    if change.change is None:
+        return f"the {what} is {format_number(after)} {unit}, {format_number(before)} before"
+    verb = "falls" if after < before else "rises" if after > before else "stays"
+    text = f"the {what} {verb} from {format_number(before)} to {format_number(after)} {unit} "
+    if change.interval is None:
+        return text + f"({format_percentage(change.change)})"
+    low, high = change.interval
+    text += f"({format_percentage(change.change)}; 95\N{NARROW NO-BREAK SPACE}% interval {format_percentage(low)} to "
+    text += format_percentage(high) + ")"
+    return text + (", a change that may be chance" if low < 0.0 < high else "")
+
+
+def describe_columns(columns: collections.abc.Mapping[str, collections.abc.Mapping[str, typing.Any]]) -> str:
+    """How the columns of a type are trained, e.g. "k ≥ 0, scale 0.01, prior 100; length 0 to 5, prior 0.05"."""
+    return "; ".join(
+        ", ".join([f"{name}{_describe_limits(one)}", *_describe_widths(one)]) for name, one in columns.items()
+    )
+
+
+def _describe_limits(column: collections.abc.Mapping[str, typing.Any]) -> str:
+    lower, upper = column.get("lower"), column.get("upper")
+    if lower is None or upper is None:
+        return "" if lower is upper else f" ≥ {lower:.4g}" if upper is None else f" ≤ {upper:.4g}"
+    return f" {lower:.4g} to {upper:.4g}"
+
+
+def _describe_widths(column: collections.abc.Mapping[str, typing.Any]) -> list[str]:
+    widths = (("scale", column.get("scale", 1.0), 1.0), ("prior", column.get("prior"), None))
+    return [f"{name} {value:g}" for name, value, default in widths if value != default]
