@@ -171,7 +171,7 @@ def build_objectives(
     if "train" not in objectives:
         raise ValueError("no training data is left: check source_weights and the split fractions")
     centre = molecules.force_field if settings.prior_centre is None else load_force_field(settings.prior_centre)
-    prior = build_prior(trainable, settings.trained, statistics.linearization, statistics.columns, centre)
+    prior = build_prior(trainable, settings.trained, statistics.linearization, statistics.features, centre)
     return objectives | {"train": dataclasses.replace(objectives["train"], prior=prior)}
 
 
@@ -223,7 +223,7 @@ def log_for_tensorboard(
 def report_parameters(fit: Fit, settings: Settings, statistics: Statistics, final: TensorForceField) -> None:
     """Writes parameters.csv and says how many values the data do not determine."""
     names = fit.trainable.names
-    widths = numpy.array([fit.columns[type_][name].prior or math.nan for type_, _, name in names], dtype=numpy.float64)
+    widths = numpy.array([fit.trained[type_][name].prior or math.nan for type_, _, name in names], dtype=numpy.float64)
     objective = fit.objectives["train"]
     uncertainty = compute_uncertainty(statistics, objective, fit.trainable, final, widths, settings.source_weights)
     path = fit.folder / "parameters.csv"
@@ -285,7 +285,7 @@ def main() -> None:
     objectives = build_objectives(settings, statistics, molecules, trainable)
     strength = choose_prior_strength(settings, objectives, trainable)
     objectives["train"] = dataclasses.replace(objectives["train"], prior_strength=strength)
-    print(f"training {len(trainable.names)} values; the data exercise {len(statistics.columns)} columns of φ")
+    print(f"training {len(trainable.names)} values; the data exercise {len(statistics.features)} features")
 
     folder, checkpoint = open_run(settings, contents)
     write_json(folder / "splits.json", statistics.splits)
@@ -301,7 +301,7 @@ def main() -> None:
     final = run_method(fit, settings, checkpoint)
     seconds = {"seconds_epochs": time.perf_counter() - start}
     start = time.perf_counter()
-    floor = fit_valence(dataclasses.replace(objectives["train"], prior_strength=0.0), trainable, fit.columns, final)
+    floor = fit_valence(dataclasses.replace(objectives["train"], prior_strength=0.0), trainable, fit.trained, final)
     seconds["seconds_optimum"] = time.perf_counter() - start
 
     save_force_field(folder / "force-field", final, molecules, comments)

@@ -170,7 +170,7 @@ def time_pass(data: pathlib.Path, parameters: pathlib.Path, n_processes: int = 1
         "loss": loss.item(),
         "gradient": gradient.norm().item(),
         "optimality": exact.optimality,
-        "n_columns": len(statistics.columns),
+        "n_features": len(statistics.features),
     }
 
 

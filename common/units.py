@@ -4,9 +4,6 @@ Inside: Angstrom, kcal/mol, radian, elementary charge, fs, atomic mass unit, K. 
 border, with the constants below and nowhere else.
 """
 
-AVOGADRO = 6.02214076e23
-"""[1/mol], exact by definition of the SI (2019)."""
-
 HARTREE_TO_KCAL_PER_MOL = 627.5094740631
 """[kcal/mol per hartree], CODATA 2018 hartree energy, thermochemical calorie (4.184 J)."""
 
@@ -21,6 +18,9 @@ HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM = HARTREE_TO_KCAL_PER_MOL / BOHR_TO_AN
 
 COULOMB_CONSTANT = 332.0637132991921
 """[kcal/mol Angstrom / e^2], 1 / (4 pi epsilon_0) from the CODATA 2018 values of e, epsilon_0 and the mole."""
+
+KILOJOULE_PER_KILOCALORIE = 4.184
+"""The thermochemical calorie, exact by definition."""
 
 GAS_CONSTANT = 1.987204258640832e-3
 """[kcal/mol/K], 8.31446261815324 J/mol/K (exact by definition of the SI) over 4184 J/kcal."""

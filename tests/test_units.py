@@ -31,6 +31,8 @@ def per_mole(joule: float) -> float:
             per_mole(scipy.constants.e**2 / (4.0 * scipy.constants.pi * scipy.constants.epsilon_0)) * 1e10,
         ),
         (units.GAS_CONSTANT, scipy.constants.R / CALORIE / 1000.0),
+        (units.EV_TO_KCAL_PER_MOL, per_mole(scipy.constants.e)),
+        (units.FORCE_TO_ACCELERATION, 4184.0 / scipy.constants.N_A / scipy.constants.atomic_mass * 1e-10),
     ],
 )
 def test_constants(value, expected):

@@ -14,9 +14,9 @@ import torch
 
 from common.fitting.objective import Objective
 from common.fitting.optimizers import Minimum, describe_end, minimise_lbfgs
-from common.fitting.quadratic_program import build_valence_problem, solve_valence, to_force_field
+from common.fitting.quadratic_program import build_valence_problem, recover_force_field, solve_valence
 from common.forcefields.tensors import TensorForceField
-from common.forcefields.trainable import ColumnSettings, Trainable
+from common.forcefields.trainable import Trainable, TrainedColumns
 
 MAX_ITERATIONS = 500
 """Of the search for vdW parameters."""
@@ -45,13 +45,13 @@ class ExactFit(typing.NamedTuple):
 
 
 def fit_exact(
-    objective: Objective, trainable: Trainable, columns: ColumnSettings, start: TensorForceField | None = None
+    objective: Objective, trainable: Trainable, trained: TrainedColumns, start: TensorForceField | None = None
 ) -> ExactFit:
     """The optimum of all trained parameters.
 
     Args:
         objective: the training loss.
-        trainable, columns: what is trained, and within which limits.
+        trainable, trained: what is trained, and within which limits.
         start: fixed parameters and, for vdW, where the search starts; by default the reference.
 
     Raises:
@@ -59,16 +59,16 @@ def fit_exact(
     """
     start = start or trainable.force_field
     has_vdw = len(objective.linearization.vdw_pairs) and any(type_ == "vdW" for type_, _, _ in trainable.names)
-    return (_fit_with_vdw if has_vdw else fit_valence)(objective, trainable, columns, start)
+    return (_fit_with_vdw if has_vdw else fit_valence)(objective, trainable, trained, start)
 
 
 def fit_valence(
-    objective: Objective, trainable: Trainable, columns: ColumnSettings, start: TensorForceField
+    objective: Objective, trainable: Trainable, trained: TrainedColumns, start: TensorForceField
 ) -> ExactFit:
     """The optimum of the trained valence parameters, vdW as in ``start``; see :func:`fit_exact`."""
-    problem = build_valence_problem(trainable, columns, objective.linearization, objective.columns)
+    problem = build_valence_problem(trainable, trained, objective.linearization, objective.features)
     solution = solve_valence(objective.combine_forms(), problem, objective.compute_delta(start))
-    force_field = to_force_field(solution.delta, objective.linearization, objective.columns, trainable)
+    force_field = recover_force_field(solution.delta, objective.linearization, objective.features, trainable)
     if "vdW" in start.potentials_by_type:
         force_field = force_field.replace_parameters({"vdW": start.potentials_by_type["vdW"].parameters.detach()})
     loss = objective.compute_loss(force_field).item()
@@ -80,13 +80,13 @@ def fit_valence(
 
 
 def _fit_with_vdw(
-    objective: Objective, trainable: Trainable, columns: ColumnSettings, start: TensorForceField
+    objective: Objective, trainable: Trainable, trained: TrainedColumns, start: TensorForceField
 ) -> ExactFit:
     form = objective.combine_forms()
-    problem = build_valence_problem(trainable, columns, objective.linearization, objective.columns)
+    problem = build_valence_problem(trainable, trained, objective.linearization, objective.features)
     initial = trainable.to_values(start)
     is_vdw = torch.tensor([name[0] == "vdW" for name in trainable.names])
-    first = int(torch.searchsorted(objective.columns, objective.linearization.starts["vdW"]))
+    first = int(torch.searchsorted(objective.features, objective.linearization.starts["vdW"]))
 
     def compute_reduced_loss(vdw_values: torch.Tensor) -> torch.Tensor:
         trial = trainable.to_force_field(initial.masked_scatter(is_vdw, vdw_values))
@@ -107,7 +107,7 @@ def _fit_with_vdw(
         MAX_ITERATIONS,
     )
     vdw = trainable.to_force_field(initial.masked_scatter(is_vdw, minimum.values))
-    valence = fit_valence(objective, trainable, columns, vdw)
+    valence = fit_valence(objective, trainable, trained, vdw)
     message = f"the vdW search {describe_end(minimum)}"
     return valence._replace(
         optimality=max(valence.optimality, minimum.gradient), has_converged=minimum.has_converged, message=message
@@ -148,7 +148,7 @@ def try_prior_strengths(
     objective: Objective,
     validation: Objective,
     trainable: Trainable,
-    columns: ColumnSettings,
+    trained: TrainedColumns,
     strengths: collections.abc.Sequence[float] = PRIOR_STRENGTHS,
 ) -> list[PriorChoice]:
     """Fits the valence parameters at each strength; the best is the one with the smallest validation loss."""
@@ -156,7 +156,7 @@ def try_prior_strengths(
     plain = dataclasses.replace(objective, prior_strength=0.0)
     for strength in strengths:
         trial = dataclasses.replace(objective, prior_strength=strength)
-        force_field = fit_valence(trial, trainable, columns, trainable.force_field).force_field
+        force_field = fit_valence(trial, trainable, trained, trainable.force_field).force_field
         losses = [one.compute_loss(force_field).item() for one in (plain, validation)]
         choices.append(PriorChoice(strength, *losses))
     return choices

@@ -8,7 +8,7 @@ from common.fitting.objective import Objective
 from common.fitting.optimizers import describe_end, iterate_adam
 from common.fitting.outputs import compute_losses, describe_losses, save_force_field
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
-from common.forcefields.trainable import ColumnSettings, Trainable
+from common.forcefields.trainable import Trainable, TrainedColumns
 from common.processes.progress import make_bar
 from common.runs.checkpoints import Checkpoint, save_checkpoint
 from common.runs.tensorboard import Log
@@ -20,7 +20,7 @@ class Fit:
 
     Attributes:
         folder: of the run.
-        columns, trainable: what is trained.
+        trained, trainable: what is trained.
         objectives: the loss on each split; that of "train" is minimised.
         molecules: what the fit starts from.
         comments: lines for the head of the OFFXML files.
@@ -28,7 +28,7 @@ class Fit:
     """
 
     folder: pathlib.Path
-    columns: ColumnSettings
+    trained: TrainedColumns
     trainable: Trainable
     objectives: dict[str, Objective]
     molecules: ParameterizedMolecules
@@ -89,7 +89,7 @@ def run_lbfgs(fit: Fit, max_iterations: int) -> TensorForceField:
 
 def run_exact(fit: Fit) -> TensorForceField:
     """The global optimum of the valence terms; with trained vdW, a local one of these."""
-    exact = fit_exact(fit.objectives["train"], fit.trainable, fit.columns, fit.initial)
+    exact = fit_exact(fit.objectives["train"], fit.trainable, fit.trained, fit.initial)
     print(f"exact: {exact.message}; its conditions hold to {exact.optimality:.1e}")
     return _log_ends(fit, exact.force_field)
 

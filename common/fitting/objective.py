@@ -22,15 +22,15 @@ class Objective:
     """The loss on one split.
 
     Attributes:
-        linearization, columns: see ``Statistics``.
-        phi_reference: φ̄ on the used columns, ``shape=(n_used,)``.
+        linearization, features: see ``Statistics``.
+        phi_reference: φ̄ on the used features, ``shape=(n_used,)``.
         energy, forces: the two parts; [kcal²/mol²] and [kcal²/mol²/Angstrom²].
         force_weight: w_F [Angstrom²].
         prior: what is added to the loss, times ``prior_strength`` [kcal²/mol²]; None for nothing.
     """
 
     linearization: Linearization
-    columns: torch.Tensor
+    features: torch.Tensor
     phi_reference: torch.Tensor
     energy: QuadraticForm
     forces: QuadraticForm
@@ -39,8 +39,8 @@ class Objective:
     prior_strength: float = 0.0
 
     def compute_delta(self, force_field: TensorForceField) -> torch.Tensor:
-        """δ = φ - φ̄ of a force field on the used columns; differentiable."""
-        return self.linearization.compute(force_field)[self.columns] - self.phi_reference
+        """δ = φ - φ̄ of a force field on the used features; differentiable."""
+        return self.linearization.compute(force_field)[self.features] - self.phi_reference
 
     def compute_parts(self, force_field: TensorForceField) -> tuple[torch.Tensor, torch.Tensor]:
         """The mean loss of the energies and of the forces; differentiable."""
@@ -98,8 +98,8 @@ def build_objective(
     linearization = statistics.linearization
     return Objective(
         linearization=linearization,
-        columns=statistics.columns,
-        phi_reference=linearization.compute(linearization.reference)[statistics.columns],
+        features=statistics.features,
+        phi_reference=linearization.compute(linearization.reference)[statistics.features],
         energy=QuadraticForm(sum(weight * group.energy for weight, group in groups) / total),
         forces=QuadraticForm(sum(weight * group.forces for weight, group in groups) / total),
         force_weight=force_weight,

@@ -10,7 +10,7 @@ import dataclasses
 import torch
 
 from common.forcefields.tensors import TensorForceField
-from common.forcefields.trainable import ColumnSettings, Trainable
+from common.forcefields.trainable import Trainable, TrainedColumns
 from common.sufficient_statistics.linearization import MINIMUM_COLUMNS, Linearization
 from common.sufficient_statistics.quadratic import QuadraticForm
 
@@ -20,7 +20,7 @@ class Prior:
     """The sum of squares over all trained parameters that have a width.
 
     Attributes:
-        valence: as a quadratic form in δ, on the used columns of φ.
+        valence: as a quadratic form in δ, on the used features.
         vdw_places: where the widths of vdW apply in its flattened parameters, ``shape=(n,)``.
         vdw_centre, vdw_width: their centres and widths, ``shape=(n,)``.
     """
@@ -34,7 +34,7 @@ class Prior:
         """The sum of squares; differentiable.
 
         Args:
-            delta: φ - φ̄ of ``force_field`` on the used columns.
+            delta: φ - φ̄ of ``force_field`` on the used features.
         """
         return self.valence.evaluate(delta) + self.evaluate_vdw(force_field)
 
@@ -48,31 +48,31 @@ class Prior:
 
 def build_prior(
     trainable: Trainable,
-    columns: ColumnSettings,
+    trained: TrainedColumns,
     linearization: Linearization,
-    used_columns: torch.Tensor,
+    features: torch.Tensor,
     centre: TensorForceField,
 ) -> Prior:
-    """The prior of the trained parameters that φ's used columns depend on.
+    """The prior of the trained parameters that φ's used features depend on.
 
     Args:
         trainable: which parameters are trained.
-        columns: the settings with the widths.
-        linearization, used_columns: the layout of φ and its columns in use.
+        trained: how each column is trained, with its width.
+        linearization, features: the layout of φ and the features in use.
         centre: the force field that the prior draws towards; with the rows of ``trainable``'s.
     """
-    place = {column: i for i, column in enumerate(used_columns.tolist())}
-    n_used = len(used_columns)
+    place = {feature: i for i, feature in enumerate(features.tolist())}
+    n_used = len(features)
     rows: list[torch.Tensor] = []
-    phi = linearization.compute(linearization.reference)[used_columns]
+    phi = linearization.compute(linearization.reference)[features]
     for type_, row, name in trainable.names:
-        width = columns[type_][name].prior
-        first = place.get(linearization.get_column(type_, row)) if type_ != "vdW" else None
+        width = trained[type_][name].prior
+        first = place.get(linearization.get_feature(type_, row)) if type_ != "vdW" else None
         if width is None or first is None:
             continue
         rows.append(_make_row(type_, row, name, width, first, phi, linearization.reference, centre))
     matrix = torch.stack(rows) if rows else torch.zeros((0, n_used + 1), dtype=torch.float64)
-    return Prior(QuadraticForm(matrix.T @ matrix), *_collect_vdw(trainable, columns, centre))
+    return Prior(QuadraticForm(matrix.T @ matrix), *_collect_vdw(trainable, trained, centre))
 
 
 def _make_row(
@@ -103,13 +103,13 @@ def _make_row(
 
 
 def _collect_vdw(
-    trainable: Trainable, columns: ColumnSettings, centre: TensorForceField
+    trainable: Trainable, trained: TrainedColumns, centre: TensorForceField
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    names = [name for name in trainable.names if name[0] == "vdW" and columns["vdW"][name[2]].prior is not None]
+    names = [name for name in trainable.names if name[0] == "vdW" and trained["vdW"][name[2]].prior is not None]
     if not names:
         return torch.zeros(0, dtype=torch.int64), *torch.zeros((2, 0), dtype=torch.float64)
     potential = centre.potentials_by_type["vdW"]
     cols = potential.parameter_cols
     places = torch.tensor([row * len(cols) + cols.index(name) for _, row, name in names])
-    widths = torch.tensor([columns["vdW"][name].prior for _, _, name in names], dtype=torch.float64)
+    widths = torch.tensor([trained["vdW"][name].prior for _, _, name in names], dtype=torch.float64)
     return places, potential.parameters.reshape(-1)[places], widths

@@ -18,12 +18,12 @@ import scipy.sparse
 import torch
 
 from common.forcefields.tensors import TensorForceField
-from common.forcefields.trainable import ColumnSettings, Trainable
+from common.forcefields.trainable import Trainable, TrainedColumns
 from common.sufficient_statistics.linearization import MINIMUM_COLUMNS, Linearization
 from common.sufficient_statistics.quadratic import QuadraticForm
 
 RIDGE = 1e-10
-"""Of the vanishing prior; the curvature of the data along each column is scaled to 1. Far above rounding."""
+"""Of the vanishing prior; the curvature of the data along each feature is scaled to 1. Far above rounding."""
 
 MAX_ACTIVE_SET_STEPS = 50
 """The solver's guess of the active limits is right or nearly so: a few steps mend it."""
@@ -31,10 +31,10 @@ MAX_ACTIVE_SET_STEPS = 50
 
 @dataclasses.dataclass(frozen=True)
 class ValenceProblem:
-    """Which columns of φ vary, and the limits on them.
+    """Which features vary, and the limits on them.
 
     Attributes:
-        variables: ``shape=(n,)`` the used columns that vary; the others stay where they are.
+        variables: ``shape=(n,)`` the used features that vary; the others stay where they are.
         limits: ``shape=(m, n_used)``, and
         bounds: ``shape=(m,)``: the limits are ``limits @ delta <= bounds``.
     """
@@ -49,7 +49,7 @@ class ExactSolution:
     """The optimum.
 
     Attributes:
-        delta: φ - φ̄ on the used columns, ``shape=(n_used,)``.
+        delta: φ - φ̄ on the used features, ``shape=(n_used,)``.
         value: of the quadratic form there.
         active: ``shape=(m,)`` True for each limit that holds with equality.
         multipliers: ``shape=(m,)`` Lagrange multipliers of the limits, at least 0.
@@ -66,24 +66,24 @@ class ExactSolution:
 
 def build_valence_problem(
     trainable: Trainable,
-    columns: ColumnSettings,
+    trained: TrainedColumns,
     linearization: Linearization,
-    used_columns: torch.Tensor,
+    features: torch.Tensor,
 ) -> ValenceProblem:
     """Translates the trained valence columns and their limits into φ.
 
     A bond or angle whose length or angle is fixed keeps b = 0, one whose k is fixed keeps a.
     """
-    place = {column: i for i, column in enumerate(used_columns.tolist())}
-    phi = linearization.compute(linearization.reference)[used_columns].numpy()
+    place = {feature: i for i, feature in enumerate(features.tolist())}
+    phi = linearization.compute(linearization.reference)[features].numpy()
     variables: list[int] = []
     limits: list[numpy.ndarray] = []
     bounds: list[float] = []
     for type_, row, name in trainable.names:
-        first = place.get(linearization.get_column(type_, row)) if type_ != "vdW" else None
+        first = place.get(linearization.get_feature(type_, row)) if type_ != "vdW" else None
         if first is None:
             continue
-        settings = columns[type_][name]
+        settings = trained[type_][name]
         is_minimum = name == MINIMUM_COLUMNS.get(type_)
         variables.append(first + 1 if is_minimum else first)
         for value, sign in ((settings.lower, -1.0), (settings.upper, 1.0)):
@@ -106,12 +106,12 @@ def build_valence_problem(
 
 
 def solve_valence(form: QuadraticForm, problem: ValenceProblem, start: torch.Tensor | None = None) -> ExactSolution:
-    """The optimum of the varying columns, the others fixed.
+    """The optimum of the varying features, the others fixed.
 
     Args:
         form: the loss in δ, priors included.
         problem: what varies, and within which limits.
-        start: values of the fixed columns of δ, ``shape=(n_used,)``; zero by default.
+        start: values of the fixed features of δ, ``shape=(n_used,)``; zero by default.
 
     Raises:
         ValueError: the programme cannot be solved: its numbers are not finite, or the limits contradict each other.
@@ -146,37 +146,49 @@ def solve_valence(form: QuadraticForm, problem: ValenceProblem, start: torch.Ten
 def _solve(
     curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Minimum of xᵀGx/2 - hᵀx within ``limits @ x <= bounds`` (rows of unit length), and the multipliers."""
+    """Minimum of xᵀGx/2 - hᵀx within ``limits @ x <= bounds`` (rows of unit length), and the multipliers.
+
+    At the optimum a limit either holds with equality and pulls (multiplier at least 0), or has room (multiplier 0).
+    Which of the two is all that has to be found out. Without any limit active, often nothing is violated. Otherwise the
+    interior-point solver is near enough to the optimum to tell: an active limit has more multiplier than room. Where
+    that guess is wrong, the equations solved with it show it: an active limit that pushes the wrong way is let go, one
+    that is violated becomes active. If that should not settle, the interior point itself is the answer.
+    """
     active = numpy.zeros(len(bounds), dtype=bool)
     x, multipliers = _solve_active(curvature, slope, limits, bounds, active)
     tolerance = 1e-12 * (1.0 + numpy.abs(bounds))
     if numpy.all(limits @ x <= bounds + tolerance):
         return x, multipliers
     guess, guess_multipliers = _solve_interior(curvature, slope, limits, bounds)
-    active = guess_multipliers > bounds - limits @ guess
+    active = guess_multipliers > bounds - limits @ guess  # complementarity: of both, one is zero at the optimum
     for _ in range(MAX_ACTIVE_SET_STEPS):
         x, multipliers = _solve_active(curvature, slope, limits, bounds, active)
         wrong = (multipliers < 0.0) | (~active & (limits @ x > bounds + tolerance))
         if not wrong.any():
             return x, multipliers
-        active = active ^ wrong
+        active = active ^ wrong  # those change sides
     return guess, numpy.maximum(guess_multipliers, 0.0)
 
 
 def _solve_active(
     curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray, active: numpy.ndarray
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """The optimum with some limits as equations, by the null-space method (Nocedal and Wright 2006, section 16.2)."""
+    """The optimum with some limits as equations, by the null-space method (Nocedal and Wright 2006, section 16.2).
+
+    x has a part along the active limits, which these determine alone, and a part across them, which is free: there the
+    curvature is positive definite and has a Cholesky factor.
+    """
     indices = numpy.flatnonzero(active)
     q, r, order = scipy.linalg.qr(limits[indices].T, pivoting=True)
     rank = int((numpy.abs(numpy.diag(r)) > 1e-12).sum())  # limits that repeat others add nothing
-    indices, r = indices[order[:rank]], r[:rank, :rank]
+    indices, r = indices[order[:rank]], r[:rank, :rank]  # limits[indices].T = along @ r
     along, across = q[:, :rank], q[:, rank:]
     x = along @ scipy.linalg.solve_triangular(r, bounds[indices], trans="T")
     if across.shape[1]:
         factor = scipy.linalg.cho_factor(across.T @ curvature @ across, lower=True)
         for _ in range(3):  # the first solves, the others refine: flat directions cost digits
             x = x + across @ scipy.linalg.cho_solve(factor, across.T @ (slope - curvature @ x))
+    # what is left of the slope is pulled by the limits: limits[indices].T @ multipliers = slope - curvature @ x
     multipliers = numpy.zeros(len(bounds))
     multipliers[indices] = scipy.linalg.solve_triangular(r, along.T @ (slope - curvature @ x))
     return x, multipliers
@@ -221,8 +233,8 @@ def _compute_residual(
     return float(max(stationarity, feasibility, complementarity))
 
 
-def to_force_field(
-    delta: torch.Tensor, linearization: Linearization, used_columns: torch.Tensor, trainable: Trainable
+def recover_force_field(
+    delta: torch.Tensor, linearization: Linearization, features: torch.Tensor, trainable: Trainable
 ) -> TensorForceField:
     """The force field whose valence φ is φ̄ + δ; parameters that are not trained, and vdW, stay as they are.
 
@@ -230,19 +242,19 @@ def to_force_field(
     reference value of its minimum.
     """
     phi = linearization.compute(linearization.reference).clone()
-    phi[used_columns] += delta
-    used = set(used_columns.tolist())
+    phi[features] += delta
+    used = set(features.tolist())
     tables = {p.type: p.parameters.clone() for p in linearization.reference.potentials}
     for type_, row, name in trainable.names:
-        column = linearization.get_column(type_, row) if type_ != "vdW" else None
-        if column not in used:
+        feature = linearization.get_feature(type_, row) if type_ != "vdW" else None
+        if feature not in used:
             continue
         cols = linearization.reference.potentials_by_type[type_].parameter_cols
-        k = phi[column]
+        k = phi[feature]
         if name == "k":
             tables[type_][row, cols.index("k")] = k
         elif k > 0.0:
             reference = linearization.reference.potentials_by_type[type_].column(name)[row]
-            tables[type_][row, cols.index(name)] = reference + phi[column + 1] / k
+            tables[type_][row, cols.index(name)] = reference + phi[feature + 1] / k
     fitted = linearization.reference.replace_parameters(tables)
     return trainable.to_force_field(trainable.to_values(fitted))

@@ -22,7 +22,7 @@ from common.forcefields.trainable import Trainable
 from common.sufficient_statistics.statistics import Statistics
 
 FLAT_EIGENVALUE = 1e-9
-"""Directions of the curvature (each column scaled to 1) below this are flat: the data say nothing along them."""
+"""Directions of the curvature (each variable scaled to 1) below this are flat: the data say nothing along them."""
 
 FLAT_SHARE = 1e-6
 """A parameter with a larger share in flat directions is not determined."""
@@ -105,10 +105,10 @@ def compute_uncertainty(
 
 
 def _compute_jacobian(objective: Objective, trainable: Trainable, values: torch.Tensor) -> torch.Tensor:
-    """dφ/dθ on the used columns, θ in the columns' own units, ``shape=(n_used, n_values)``."""
+    """dφ/dθ of the used features, θ in the columns' own units, ``shape=(n_used, n_values)``."""
 
     def compute_phi(scaled: torch.Tensor) -> torch.Tensor:
-        return objective.linearization.compute(trainable.to_force_field(scaled))[objective.columns]
+        return objective.linearization.compute(trainable.to_force_field(scaled))[objective.features]
 
     return torch.autograd.functional.jacobian(compute_phi, values, vectorize=True) * trainable.scales
 

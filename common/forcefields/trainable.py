@@ -39,7 +39,7 @@ class Column:
             raise ValueError(f"lower must be less than upper, not {self.lower} and {self.upper}")
 
 
-ColumnSettings = collections.abc.Mapping[str, collections.abc.Mapping[str, Column]]
+TrainedColumns = collections.abc.Mapping[str, collections.abc.Mapping[str, Column]]
 """By type and column name."""
 
 
@@ -125,7 +125,7 @@ class Trainable:
 
 def build_trainable(
     force_field: TensorForceField,
-    columns: ColumnSettings,
+    columns: TrainedColumns,
     include: collections.abc.Mapping[str, collections.abc.Collection[str]] | None = None,
     exclude: collections.abc.Mapping[str, collections.abc.Collection[str]] | None = None,
 ) -> Trainable:

@@ -28,9 +28,7 @@ from common.processes.stage import run_stage
 from common.smirnoff.offxml import ForceFieldFile, parse_force_field
 from common.smirnoff.quantities import parse_quantity
 from common.smirnoff.smirks import compile_smirks
-
-KILOJOULE_PER_KILOCALORIE = 4.184
-"""The thermochemical calorie, exact by definition."""
+from common.units import KILOJOULE_PER_KILOCALORIE
 
 NANOMETER_PER_ANGSTROM = 0.1
 

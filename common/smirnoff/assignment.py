@@ -20,9 +20,6 @@ from common.smirnoff.offxml import ForceFieldFile, Parameter
 from common.smirnoff.smirks import Pattern, compile_smirks
 from common.smirnoff.values import SETTINGS
 
-CHARGE_SECTIONS = ("LibraryCharges", "NAGLCharges", "ChargeIncrementModel", "ToolkitAM1BCC")
-"""In the order in which openff-interchange 0.4 asks them for charges."""
-
 MAX_EXCLUDED_BONDS = 3
 """Pairs up to so many bonds apart are scaled: 1-2, 1-3 and 1-4."""
 

@@ -14,6 +14,7 @@ import xml.etree.ElementTree
 import defusedxml
 import defusedxml.ElementTree
 
+from common.forcefields.terms import N_PARTICLES
 from common.smirnoff.smirks import Pattern, compile_smirks
 from common.smirnoff.values import Reader, read_settings, read_values
 
@@ -48,7 +49,7 @@ _JOINED_TAGS = {
 }
 """Which tags of a SMIRKS must be bonded to each other."""
 
-_N_TAGS = {"Constraints": 2, "Bonds": 2, "Angles": 3, "ProperTorsions": 4, "ImproperTorsions": 4, "vdW": 1}
+_N_TAGS = {"Constraints": 2, **N_PARTICLES, "vdW": 1}
 
 
 class ForceFieldError(ValueError):

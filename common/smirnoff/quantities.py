@@ -11,10 +11,7 @@ import math
 import re
 import typing
 
-from common.units import BOHR_TO_ANGSTROM
-
-JOULES_PER_CALORIE = 4.184
-"""[J/cal], thermochemical calorie, exact by definition."""
+from common.units import BOHR_TO_ANGSTROM, KILOJOULE_PER_KILOCALORIE
 
 MAX_LENGTH = 200
 """[characters] longest expression that is read; keeps hostile nesting shallow."""
@@ -53,8 +50,8 @@ _UNIT_FACTORS = {
     "energy": {
         "kilocalorie": 1.0,
         "calorie": 1e-3,
-        "kilojoule": 1.0 / JOULES_PER_CALORIE,
-        "joule": 1e-3 / JOULES_PER_CALORIE,
+        "kilojoule": 1.0 / KILOJOULE_PER_KILOCALORIE,
+        "joule": 1e-3 / KILOJOULE_PER_KILOCALORIE,
     },
     "amount": {"mole": 1.0},
     "angle": {"radian": 1.0, "degree": math.pi / 180.0},

@@ -38,7 +38,7 @@ from common.sufficient_statistics.plan import Plan, assign_shards, plan_pass
 from common.sufficient_statistics.settings import PassMachine, PassSettings
 from common.sufficient_statistics.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
 
-FORMAT = 5
+FORMAT = 6
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""
 
 MATRICES = ("energy", "forces", "energy_noise", "forces_noise")
@@ -149,13 +149,13 @@ def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None
 
 
 def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMolecules) -> dict[str, typing.Any]:
-    """The sums over the entries of one shard, on the columns that they touch."""
+    """The sums over the entries of one shard, on the features that they touch."""
     linearization = Linearization(molecules.force_field, plan.vdw_pairs)
     smiles = sorted({row.smiles for row in rows})
     places = {one: i for i, one in enumerate(smiles)}
     device = plan.machine.device
     interactions = build_interactions([molecules.topologies[one] for one in smiles], linearization, device)
-    touched = numpy.unique(numpy.concatenate(interactions.columns))
+    touched = numpy.unique(numpy.concatenate(interactions.features))
     n_conformers = 0
 
     def iterate_entries() -> collections.abc.Iterator[WeightedEntry]:
@@ -170,7 +170,8 @@ def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMol
     sum_squared_weights = 0.0
     phi = linearization.compute(molecules.force_field)
     for grams in compute_entry_grams(iterate_entries(), interactions, phi, device, plan.machine.chunk_bytes):
-        place = torch.from_numpy(numpy.append(numpy.searchsorted(touched, grams.columns), len(touched))).to(device)
+        # where this entry's features stand among those that the shard touches; the residual stands last in both
+        place = torch.from_numpy(numpy.append(numpy.searchsorted(touched, grams.features), len(touched))).to(device)
         squared_weights = float((grams.source.weights**2).sum())
         sum_squared_weights += squared_weights
         for name, matrix in (
@@ -182,7 +183,7 @@ def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMol
         ):
             sums[name][place[:, None], place] += matrix
     return {
-        "columns": torch.from_numpy(touched),
+        "features": torch.from_numpy(touched),
         **{name: matrix.cpu() for name, matrix in sums.items()},
         "counts": torch.tensor([len(rows), n_conformers]),
         "sum_squared_weights": torch.tensor(sum_squared_weights, dtype=torch.float64),
@@ -191,14 +192,15 @@ def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMol
 
 def _reduce_group(ranks: Ranks, plan: Plan, mine: list[int], group: tuple[str, str]) -> dict[str, torch.Tensor]:
     """Adds up one group over the shards of this rank, then over all ranks."""
-    n_used = len(plan.columns)
+    n_used = len(plan.features)
     total = {name: torch.zeros((n_used + 1,) * 2, dtype=torch.float64) for name in MATRICES}
     total["counts"] = torch.zeros(2, dtype=torch.int64)
     total["sum_squared_weights"] = torch.zeros((), dtype=torch.float64)
     for i in mine:
         if plan.get_group(i) == group:
             shard = read_tensors(plan.get_shard_path(i))
-            place = torch.cat([torch.searchsorted(plan.columns, shard["columns"]), torch.tensor([n_used])])
+            # and the shard's among all that are used
+            place = torch.cat([torch.searchsorted(plan.features, shard["features"]), torch.tensor([n_used])])
             for name in MATRICES:
                 total[name][place[:, None], place] += shard[name]
             for name in ("counts", "sum_squared_weights"):
@@ -220,7 +222,7 @@ def _describe_pass(
             keys[name].add(compute_connectivity_key(row.smiles))
     return Statistics(
         linearization=Linearization(molecules.force_field, plan.vdw_pairs),
-        columns=plan.columns,
+        features=plan.features,
         groups={
             name: GroupStatistics(
                 n_entries=int(sums["counts"][0]),

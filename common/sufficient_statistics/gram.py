@@ -50,12 +50,12 @@ class EntryGrams:
 
     Attributes:
         source: the entry.
-        columns: the columns of φ that its features are, ``shape=(n,)``.
+        features: which features it has, ``shape=(n,)`` int64, ascending.
         energy, forces: Gram matrices of the features and, last, the residual, ``shape=(n + 1, n + 1)``.
     """
 
     source: WeightedEntry
-    columns: numpy.ndarray
+    features: numpy.ndarray
     energy: torch.Tensor
     forces: torch.Tensor
 
@@ -67,7 +67,7 @@ class _Part:
     source: WeightedEntry
     start: int
     stop: int
-    n_columns: int
+    n_features: int
 
     @property
     def n_frames(self) -> int:
@@ -94,7 +94,7 @@ def compute_entry_grams(
     Args:
         entries: what to accumulate; taken as they are needed.
         interactions: of the molecules the entries refer to.
-        phi: φ of the reference force field, ``shape=(n_columns,)``.
+        phi: φ of the reference force field, ``shape=(n_features,)``.
         device: where the tensors of ``interactions`` lie.
         chunk_bytes: size of the feature matrices handled at once.
     """
@@ -104,14 +104,14 @@ def compute_entry_grams(
         chunk = _Chunk(parts, interactions, device)
         chunk.add_features(interactions)
         for part, energy, gradient in chunk.iterate_matrices():
-            columns = interactions.columns[part.source.molecule_idx]
+            features = interactions.features[part.source.molecule_idx]
             weights = torch.from_numpy(part.source.weights).to(device)
-            gram = _finish_forces(part, energy, gradient, phi[columns].to(device), weights[part.start : part.stop])
+            gram = _finish_forces(part, energy, gradient, phi[features].to(device), weights[part.start : part.stop])
             energy_rows.append(energy)
             forces_gram = forces_gram + gram
             if part.is_last:
                 yield EntryGrams(
-                    part.source, columns, _finish_energy(torch.cat(energy_rows, dim=1), weights), forces_gram
+                    part.source, features, _finish_energy(torch.cat(energy_rows, dim=1), weights), forces_gram
                 )
                 energy_rows, forces_gram = [], 0.0
 
@@ -122,12 +122,12 @@ def _make_chunks(
     parts: list[_Part] = []
     room = chunk_bytes
     for source in entries:
-        n_columns = len(interactions.columns[source.molecule_idx])
-        frame_bytes = 8 * 3 * source.entry.n_atoms * (n_columns + 1)
+        n_features = len(interactions.features[source.molecule_idx])
+        frame_bytes = 8 * 3 * source.entry.n_atoms * (n_features + 1)
         start, n_confs = 0, source.entry.n_confs
         while start < n_confs:
             stop = min(n_confs, start + max(1, room // frame_bytes))
-            parts.append(_Part(source, start, stop, n_columns))
+            parts.append(_Part(source, start, stop, n_features))
             room -= (stop - start) * frame_bytes
             start = stop
             if room < frame_bytes:
@@ -140,8 +140,13 @@ def _make_chunks(
 class _Chunk:
     """The feature matrices of some conformers, all molecules in one buffer.
 
-    The energy matrix of a part is ``(n_columns + 1, n_frames)`` and its gradient matrix
-    ``(n_columns + 1, n_frames * n_atoms * 3)``; the last row of each is the residual. A frame is one conformer.
+    The energy matrix of a part is ``(n_features + 1, n_frames)`` and its gradient matrix
+    ``(n_features + 1, n_frames * n_atoms * 3)``; the last row of each is the residual. A frame is one conformer.
+
+    All matrices lie end to end in one flat buffer, each row after row. So the energy of feature k in frame f stands at
+    ``energy_base[f] + k * energy_stride[f]``: the base is where the matrix of f's part begins plus the place of f in
+    that part, the stride is the length of a row, the number of frames of the part. Likewise the gradient on atom i of
+    the frame's molecule stands at ``gradient_base[f] + k * gradient_stride[f] + 3 i``, and the two numbers that follow.
     """
 
     def __init__(self, parts: list[_Part], interactions: Interactions, device: str | torch.device):
@@ -149,7 +154,7 @@ class _Chunk:
         self.device = device
         n_frames = numpy.array([part.n_frames for part in parts])
         n_components = numpy.array([part.n_components for part in parts])
-        n_rows = numpy.array([part.n_columns + 1 for part in parts])
+        n_rows = numpy.array([part.n_features + 1 for part in parts])
 
         self.energy_starts = _cumulate(n_rows * n_frames)
         self.gradient_starts = _cumulate(n_rows * n_frames * n_components)
@@ -160,16 +165,16 @@ class _Chunk:
         frame_in_part = numpy.arange(len(part_of_frame)) - numpy.repeat(_cumulate(n_frames)[:-1], n_frames)
         components = n_components[part_of_frame]
         self.frame_molecules = self._to_device([part.source.molecule_idx for part in parts], part_of_frame)
+        # the atoms of all frames lie end to end, too: where each frame's first one stands
         self.frame_atoms = torch.from_numpy(_cumulate(components // 3)[:-1]).to(device)
-        # where column 0 of a frame begins in the buffers, and how far one column is from the next
         self.energy_base = torch.from_numpy(self.energy_starts[part_of_frame] + frame_in_part).to(device)
         self.energy_stride = self._to_device(n_frames, part_of_frame)
         self.gradient_base = torch.from_numpy(self.gradient_starts[part_of_frame] + frame_in_part * components).to(
             device
         )
         self.gradient_stride = self._to_device(n_frames * n_components, part_of_frame)
-        residual = numpy.array([part.n_columns for part in parts])
-        self.residual_column = self._to_device(residual, part_of_frame)
+        residual = numpy.array([part.n_features for part in parts])
+        self.residual_feature = self._to_device(residual, part_of_frame)
 
         coords = numpy.concatenate([part.source.entry.coords[part.start : part.stop].reshape(-1, 3) for part in parts])
         self.x = torch.from_numpy(numpy.ascontiguousarray(coords.T)).to(device)
@@ -190,7 +195,7 @@ class _Chunk:
         for i, part in enumerate(self.parts):
             energy = self.energy[self.energy_starts[i] : self.energy_starts[i + 1]]
             gradient = self.gradient[self.gradient_starts[i] : self.gradient_starts[i + 1]]
-            yield part, energy.view(part.n_columns + 1, -1), gradient.view(part.n_columns + 1, -1)
+            yield part, energy.view(part.n_features + 1, -1), gradient.view(part.n_features + 1, -1)
 
     def add_features(self, interactions: Interactions) -> None:
         """Fills the feature rows, and subtracts what is not in φ from the residual rows."""
@@ -203,72 +208,73 @@ class _Chunk:
     def _add(
         self,
         frames: torch.Tensor,
-        column: torch.Tensor,
+        feature: torch.Tensor,
         particle_idxs: torch.Tensor,
         energy: torch.Tensor,
         du_dq: torch.Tensor,
         dq_dx: tuple[torch.Tensor, ...],
     ) -> None:
-        """Adds interactions to one column each: energies ``(n,)``, gradients ``du_dq * dq_dx``, ``(3, n)`` each."""
-        place = (column * _select(self.energy_stride, frames)).add_(_select(self.energy_base, frames))
+        """Adds interactions to one feature each: energies ``(n,)``, gradients ``du_dq * dq_dx``, ``(3, n)`` each."""
+        place = (feature * _select(self.energy_stride, frames)).add_(_select(self.energy_base, frames))
         self.energy.scatter_add_(0, place, energy)
-        base = (column * _select(self.gradient_stride, frames)).add_(_select(self.gradient_base, frames))
+        base = (feature * _select(self.gradient_stride, frames)).add_(_select(self.gradient_base, frames))
         for atoms, dq in zip(particle_idxs, dq_dx, strict=True):
             place = torch.add(base, atoms, alpha=3)
-            for component in range(3):
+            for component in range(3):  # the buffer from its second, third number on: no indices need be shifted
                 self.gradient[component:].scatter_add_(0, place, du_dq * dq[component])
 
     def _gather(self, table: InteractionTable) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, list[torch.Tensor]]:
         """The row, frame, atoms ``(n_particles, n)`` and points ``(3, n)`` of every interaction in the chunk."""
         rows, frames = table.expand(self.frame_molecules)
-        particle_idxs = _select(table.columns["particle_idxs"], rows)
+        particle_idxs = _select(table.values["particle_idxs"], rows)
         first_atoms = _select(self.frame_atoms, frames)
         return rows, frames, particle_idxs, [_select(self.x, atoms + first_atoms) for atoms in particle_idxs]
 
     def _add_harmonic(self, table: InteractionTable, compute_with_gradients: collections.abc.Callable) -> None:
         rows, frames, particle_idxs, points = self._gather(table)
         q, dq_dx = compute_with_gradients(*points)
-        shift = q - _select(table.columns["minimum"], rows)
-        column = _select(table.columns["column"], rows)
-        self._add(frames, column, particle_idxs, 0.5 * shift**2, shift, dq_dx)
-        self._add(frames, column + 1, particle_idxs, -shift, -torch.ones_like(shift), dq_dx)
+        shift = q - _select(table.values["minimum"], rows)
+        feature = _select(table.values["feature"], rows)
+        self._add(frames, feature, particle_idxs, 0.5 * shift**2, shift, dq_dx)
+        self._add(frames, feature + 1, particle_idxs, -shift, -torch.ones_like(shift), dq_dx)
 
     def _add_torsions(self, dihedrals: InteractionTable, torsions: InteractionTable) -> None:
         _, _, particle_idxs, points = self._gather(dihedrals)
         phi, dphi_dx = compute_dihedrals_with_gradients(*points)
         rows, frames = torsions.expand(self.frame_molecules)
-        column, dihedral, periodicity, phase, inverse_idivf = (
-            _select(torsions.columns[name], rows)
-            for name in ("column", "dihedral", "periodicity", "phase", "inverse_idivf")
+        feature, dihedral, periodicity, phase, inverse_idivf = (
+            _select(torsions.values[name], rows)
+            for name in ("feature", "dihedral", "periodicity", "phase", "inverse_idivf")
         )
+        # a term counts its dihedral within the molecule; in the chunk, the dihedrals of earlier frames come before
         counts = dihedrals.counts[self.frame_molecules]
         which = _select(torch.cumsum(counts, 0) - counts, frames) + dihedral
         argument = periodicity * _select(phi, which) - phase
         energy = inverse_idivf * (1.0 + torch.cos(argument))
         du_dq = -inverse_idivf * periodicity * torch.sin(argument)
         gradients = tuple(_select(dphi, which) for dphi in dphi_dx)
-        self._add(frames, column, _select(particle_idxs, which), energy, du_dq, gradients)
+        self._add(frames, feature, _select(particle_idxs, which), energy, du_dq, gradients)
 
     def _add_pairs(self, table: InteractionTable) -> None:
         """Pairs that are not in φ: their energy is subtracted from the residual."""
         rows, frames, particle_idxs, points = self._gather(table)
         r, dr_dx = compute_distances_with_gradients(*points)
-        coulomb = _select(table.columns["coulomb"], rows) / r
-        attraction = _raise_to_sixth(_select(table.columns["lj_sigma"], rows) / r)
-        strength = _select(table.columns["lj_strength"], rows) * attraction
+        coulomb = _select(table.values["coulomb"], rows) / r
+        attraction = _raise_to_sixth(_select(table.values["lj_sigma"], rows) / r)
+        strength = _select(table.values["lj_strength"], rows) * attraction
         energy = coulomb + strength * (attraction - 1.0)
         du_dr = -(coulomb + strength * (12.0 * attraction - 6.0)) / r
-        self._add(frames, _select(self.residual_column, frames), particle_idxs, -energy, -du_dr, dr_dx)
+        self._add(frames, _select(self.residual_feature, frames), particle_idxs, -energy, -du_dr, dr_dx)
 
     def _add_trained_pairs(self, table: InteractionTable) -> None:
-        if len(table.columns["column"]) == 0:
+        if len(table.values["feature"]) == 0:
             return
         rows, frames, particle_idxs, points = self._gather(table)
         r, dr_dx = compute_distances_with_gradients(*points)
-        column, scale = _select(table.columns["column"], rows), 4.0 * _select(table.columns["lj_scale"], rows)
-        attraction = _raise_to_sixth(_select(table.columns["lj_sigma"], rows) / r)
+        feature, scale = _select(table.values["feature"], rows), 4.0 * _select(table.values["lj_scale"], rows)
+        attraction = _raise_to_sixth(_select(table.values["lj_sigma"], rows) / r)
         for shift, power, energy in ((0, 12, scale * attraction**2), (1, 6, -scale * attraction)):
-            self._add(frames, column + shift, particle_idxs, energy, -power * energy / r, dr_dx)
+            self._add(frames, feature + shift, particle_idxs, energy, -power * energy / r, dr_dx)
 
 
 def _select(values: torch.Tensor, idxs: torch.Tensor) -> torch.Tensor:

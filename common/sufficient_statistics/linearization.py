@@ -8,7 +8,8 @@ A conformer does not move during a fit, so that its energy is linear in suitable
 - a Lennard-Jones pair of types s, t, around a reference σ̄ of the pair: U = 4A (σ̄/r)¹² - 4B (σ̄/r)⁶, with
   A = ε (σ/σ̄)¹² and B = ε (σ/σ̄)⁶, where ε and σ are those of the mixed pair.
 
-φ is a smooth function of the parameters, so that any loss that is quadratic in φ has a gradient by autograd.
+The entries of φ are called features. φ is a smooth function of the parameters, so that any loss that is quadratic in φ
+has a gradient by autograd.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from common.forcefields.terms import VALENCE_TYPES
 MINIMUM_COLUMNS = {"Bonds": "length", "Angles": "angle"}
 """The column that holds the minimum of each harmonic type."""
 
-COLUMNS_PER_ROW = {"Bonds": 2, "Angles": 2, "ProperTorsions": 1, "ImproperTorsions": 1, "vdW": 2}
+FEATURES_PER_ROW = {"Bonds": 2, "Angles": 2, "ProperTorsions": 1, "ImproperTorsions": 1, "vdW": 2}
 """How many entries of φ belong to one row of parameters (vdW: to one pair of types)."""
 
 
@@ -45,15 +46,15 @@ class Linearization:
 
     @functools.cached_property
     def starts(self) -> dict[str, int]:
-        """The first column of each type that is there, in order."""
+        """The first feature of each type that is there, in order."""
         starts, next_ = {}, 0
         for type_ in (*VALENCE_TYPES, "vdW"):
             starts[type_] = next_
-            next_ += COLUMNS_PER_ROW[type_] * self._count_rows(type_)
+            next_ += FEATURES_PER_ROW[type_] * self._count_rows(type_)
         return starts
 
     @property
-    def n_columns(self) -> int:
+    def n_features(self) -> int:
         """The length of φ."""
         return self.starts["vdW"] + 2 * len(self.vdw_pairs)
 
@@ -64,20 +65,20 @@ class Linearization:
         return 0 if potential is None else len(potential.parameters)
 
     def find_rows(self) -> list[tuple[str, int]]:
-        """For each column of φ its type and row (for vdW, the row of ``vdw_pairs``)."""
+        """For each feature its type and row (for vdW, the row of ``vdw_pairs``)."""
         return [
             (type_, row)
             for type_ in self.starts
             for row in range(self._count_rows(type_))
-            for _ in range(COLUMNS_PER_ROW[type_])
+            for _ in range(FEATURES_PER_ROW[type_])
         ]
 
-    def get_column(self, type_: str, row: int) -> int:
-        """The (first) column of φ that a row of parameters, for vdW a pair, has."""
-        return self.starts[type_] + COLUMNS_PER_ROW[type_] * row
+    def get_feature(self, type_: str, row: int) -> int:
+        """The (first) feature that a row of parameters, for vdW a pair, has."""
+        return self.starts[type_] + FEATURES_PER_ROW[type_] * row
 
     def compute(self, force_field: TensorForceField) -> torch.Tensor:
-        """φ of a force field that has the rows of the reference, ``shape=(n_columns,)``; differentiable."""
+        """φ of a force field that has the rows of the reference, ``shape=(n_features,)``; differentiable."""
         parts = [self._compute_valence(force_field, type_) for type_ in VALENCE_TYPES if self._count_rows(type_)]
         if len(self.vdw_pairs):
             parts.append(self._compute_lennard_jones(force_field))

@@ -44,7 +44,7 @@ class Plan:
         shards: rows of one source and split each, in the order of the rows; of about equal cost.
         costs: [second] of each shard, about.
         vdw_pairs: see ``Linearization``.
-        columns: the used columns of φ.
+        features: those that the data exercise, ``shape=(n_used,)`` int64, ascending.
     """
 
     data: pathlib.Path
@@ -55,7 +55,7 @@ class Plan:
     shards: list[list[SplitRow]]
     costs: list[float]
     vdw_pairs: torch.Tensor
-    columns: torch.Tensor
+    features: torch.Tensor
 
     def get_shard_path(self, i: int) -> pathlib.Path:
         return self.work / f"{i:05d}.pt"
@@ -94,8 +94,8 @@ def plan_pass(
     pairs = find_vdw_pairs(used, molecules.force_field) if settings.with_vdw else torch.zeros((0, 2), dtype=torch.int64)
     linearization = Linearization(molecules.force_field, pairs)
     work = path.with_suffix(".shards")
-    columns = _find_columns(used, linearization)
-    return Plan(data, parameters, work, settings.conformers, machine, shards, costs, pairs, columns)
+    features = _find_features(used, linearization)
+    return Plan(data, parameters, work, settings.conformers, machine, shards, costs, pairs, features)
 
 
 def index_rows(folder: pathlib.Path, molecules: ParameterizedMolecules, parameters: pathlib.Path) -> list[Row]:
@@ -149,8 +149,8 @@ def _estimate_cost(topology: TensorTopology) -> float:
     """About the seconds that one conformer takes: its interactions, and the product of its features with themselves."""
     valence = [map_ for map_ in topology.parameters.values() if hasattr(map_, "particle_idxs")]
     n_interactions = sum(len(map_.parameter_idxs) for map_ in valence) + topology.n_atoms**2 / 2
-    n_columns = sum(2 * len(numpy.unique(map_.parameter_idxs.numpy())) for map_ in valence)
-    return 7e-8 * n_interactions + 2e-10 * topology.n_atoms * n_columns**2  # measured on one core
+    n_features = sum(2 * len(numpy.unique(map_.parameter_idxs.numpy())) for map_ in valence)
+    return 7e-8 * n_interactions + 2e-10 * topology.n_atoms * n_features**2  # measured on one core
 
 
 def _cut_shards(rows: list[SplitRow], conformer_costs: dict[str, float]) -> tuple[list[list[SplitRow]], list[float]]:
@@ -166,11 +166,11 @@ def _cut_shards(rows: list[SplitRow], conformer_costs: dict[str, float]) -> tupl
     return shards, [sum(map(estimate, shard)) for shard in shards]
 
 
-def _find_columns(topologies: list[TensorTopology], linearization: Linearization) -> torch.Tensor:
-    """The columns of φ that any of the molecules has."""
+def _find_features(topologies: list[TensorTopology], linearization: Linearization) -> torch.Tensor:
+    """The features that any of the molecules has."""
     used = set().union(*(_list_parameters(topology) for topology in topologies))
     return torch.tensor(
-        [column for column, row in enumerate(linearization.find_rows()) if row[0] == "vdW" or row in used],
+        [feature for feature, row in enumerate(linearization.find_rows()) if row[0] == "vdW" or row in used],
         dtype=torch.int64,
     )
 

@@ -24,7 +24,7 @@ class GroupStatistics:
 
     Attributes:
         n_entries, n_molecules, n_conformers: how many; molecules are counted by connectivity.
-        energy, forces: sums of the entries' Gram matrices over the used columns of φ and the residual,
+        energy, forces: sums of the entries' Gram matrices over the used features and the residual,
             ``shape=(n_used + 1, n_used + 1)``.
         energy_noise, forces_noise: the same sums with the weight of every residual squared: the covariance of the
             slope of the loss where residuals have independent errors of unit variance.
@@ -44,11 +44,11 @@ class GroupStatistics:
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """All groups, and the columns of φ that the data exercise.
+    """All groups, and the features that the data exercise.
 
     Attributes:
         linearization: the layout of φ and its reference values.
-        columns: ``shape=(n_used,)`` int64, ascending columns of φ.
+        features: those that are used, ``shape=(n_used,)`` int64, ascending.
         groups: by (source, split).
         exercise: by type, for each row of parameters the number of training molecules and of their conformers that
             feel it, ``shape=(n_rows, 2)`` int64.
@@ -61,7 +61,7 @@ class Statistics:
     """
 
     linearization: Linearization
-    columns: torch.Tensor
+    features: torch.Tensor
     groups: dict[tuple[str, str], GroupStatistics]
     exercise: dict[str, torch.Tensor]
     splits: dict[str, str]
@@ -78,7 +78,7 @@ def save_statistics(path: str | os.PathLike, statistics: Statistics) -> None:
     path = pathlib.Path(path)
     plain = {
         "vdw_pairs": statistics.linearization.vdw_pairs,
-        "columns": statistics.columns,
+        "features": statistics.features,
         "groups": [[*name, dataclasses.asdict(group)] for name, group in statistics.groups.items()],
         "exercise": statistics.exercise,
         "splits": statistics.splits,

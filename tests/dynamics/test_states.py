@@ -1,6 +1,7 @@
 """Velocities and temperatures against Maxwell and Boltzmann."""
 
 import pytest
+import scipy.constants
 import torch
 
 from common.dynamics.states import (
@@ -10,7 +11,7 @@ from common.dynamics.states import (
     draw_velocities,
     remove_momentum,
 )
-from common.units import AVOGADRO, GAS_CONSTANT
+from common.units import GAS_CONSTANT
 
 MASSES = torch.tensor([12.011, 15.999, 1.008], dtype=torch.float64)
 N_REPLICAS = 20_000
@@ -26,7 +27,7 @@ def velocities():
 def test_every_component_has_half_kt(velocities):
     """½mv² is ½kT in SI units, worked out from scratch."""
     boltzmann = 1.380649e-23  # [J/K]
-    kilograms, metres_per_second = MASSES * 1e-3 / AVOGADRO, velocities * 1e5
+    kilograms, metres_per_second = MASSES * 1e-3 / scipy.constants.N_A, velocities * 1e5
     energies = 0.5 * kilograms[:, None] * metres_per_second.square().mean(0)
     torch.testing.assert_close(
         energies / (0.5 * boltzmann * 500.0), torch.ones_like(energies), atol=SAMPLING_TOLERANCE, rtol=0

@@ -12,7 +12,7 @@ from common.fitting.priors import build_prior
 from common.fitting.uncertainty import Uncertainty, compute_uncertainty
 from common.forcefields.parameter_file import save_parameters
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
-from common.forcefields.trainable import Column, ColumnSettings, Trainable, build_trainable
+from common.forcefields.trainable import Column, Trainable, TrainedColumns, build_trainable
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassMachine, PassSettings
 from common.sufficient_statistics.statistics import Statistics
@@ -49,13 +49,13 @@ class Problem:
     molecules: ParameterizedMolecules
     truth: TensorForceField
     statistics: Statistics
-    columns: ColumnSettings
+    columns: TrainedColumns
 
     def build(
         self,
         strength: float = 0.0,
         centre: TensorForceField | None = None,
-        columns: ColumnSettings | None = None,
+        columns: TrainedColumns | None = None,
     ) -> tuple[Objective, Trainable]:
         """The training loss, with priors of some strength around ``centre`` (the start), and what is trained."""
         columns = columns or self.columns
@@ -63,7 +63,7 @@ class Problem:
         objective = build_objective(self.statistics, "train")
         assert objective is not None
         centre = centre or self.molecules.force_field
-        prior = build_prior(trainable, columns, self.statistics.linearization, self.statistics.columns, centre)
+        prior = build_prior(trainable, columns, self.statistics.linearization, self.statistics.features, centre)
         return dataclasses.replace(objective, prior=prior, prior_strength=strength), trainable
 
     def compute_uncertainty(self, fitted: TensorForceField) -> Uncertainty:
@@ -74,7 +74,7 @@ class Problem:
         )
 
 
-def list_widths(trainable: Trainable, columns: ColumnSettings) -> numpy.ndarray:
+def list_widths(trainable: Trainable, columns: TrainedColumns) -> numpy.ndarray:
     """The width of the prior of each trained value."""
     return numpy.array([columns[type_][name].prior for type_, _, name in trainable.names])
 
@@ -83,7 +83,7 @@ def make_problem(
     folder: pathlib.Path,
     molecules: ParameterizedMolecules,
     energies: list[dict],
-    columns: ColumnSettings,
+    columns: TrainedColumns,
     sigmas: tuple[float, float] = (SIGMA_ENERGY, SIGMA_FORCES),
     start: TensorForceField | None = None,
     n_confs: int = 8,

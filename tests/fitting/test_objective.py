@@ -29,7 +29,7 @@ def make_group(seed: int, n_entries: int) -> GroupStatistics:
 
 @pytest.fixture
 def statistics(parity_molecules) -> Statistics:
-    """Two sources that train, one of which validates; the first four columns of φ."""
+    """Two sources that train, one of which validates; the first four features."""
     groups = {
         ("one", "train"): make_group(0, 5),
         ("two", "train"): make_group(1, 2),
@@ -37,7 +37,7 @@ def statistics(parity_molecules) -> Statistics:
     }
     return Statistics(
         linearization=Linearization(parity_molecules.force_field),
-        columns=torch.arange(N_USED),
+        features=torch.arange(N_USED),
         groups=groups,
         exercise={},
         splits={},

@@ -12,9 +12,9 @@ from tests.helpers import change_parameters
 
 def sum_squares(objective, trainable, columns, force_field, centre) -> float:
     """Σ ((p - p_c) / width)² over the trained values that the data touch, one by one."""
-    total, used = 0.0, set(objective.columns.tolist())
+    total, used = 0.0, set(objective.features.tolist())
     for type_, row, name in trainable.names:
-        if type_ == "vdW" or objective.linearization.get_column(type_, row) in used:
+        if type_ == "vdW" or objective.linearization.get_feature(type_, row) in used:
             value, middle = (f.potentials_by_type[type_].column(name)[row].item() for f in (force_field, centre))
             total += ((value - middle) / columns[type_][name].prior) ** 2
     return total

@@ -93,14 +93,14 @@ def test_statistics_that_are_not_finite_are_an_error():
 def test_limits_of_parameters_are_limits_of_phi(valence):
     """At random parameters, a limit in φ is kept just where the parameter keeps its own."""
     objective, trainable = valence.build()
-    problem = build_valence_problem(trainable, VALENCE, objective.linearization, objective.columns)
+    problem = build_valence_problem(trainable, VALENCE, objective.linearization, objective.features)
     generator = torch.Generator().manual_seed(0)
     start = trainable.to_values(valence.molecules.force_field)
     noise = torch.randn(len(start), generator=generator, dtype=torch.float64)
     within = trainable.to_force_field(trainable.clamp(start + 0.2 * start.abs() * noise))
     assert (problem.limits @ objective.compute_delta(within).numpy() <= problem.bounds + SOLVED).all()
-    used = set(objective.columns.tolist())
-    row = next(row for row in range(99) if objective.linearization.get_column("Angles", row) in used)
+    used = set(objective.features.tolist())
+    row = next(row for row in range(99) if objective.linearization.get_feature("Angles", row) in used)
     values = start.clone()
     values[trainable.names.index(("Angles", row, "k"))] = -1.0  # k is -100: its scale is 0.01
     excess = problem.limits @ objective.compute_delta(trainable.to_force_field(values)).numpy() - problem.bounds

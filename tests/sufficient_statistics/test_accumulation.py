@@ -226,4 +226,4 @@ def test_exercise_counts_molecules_and_conformers(inputs, tmp_path, parity_molec
         # E- and Z-2-butene are one molecule by connectivity
         assert len(users) - 1 <= counts[row, 0] <= len(users), key
         assert counts[row, 1] == 5 * len(users)
-    assert torch.equal(statistics.columns, statistics.columns.unique())
+    assert torch.equal(statistics.features, statistics.features.unique())

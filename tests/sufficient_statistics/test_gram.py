@@ -58,15 +58,15 @@ def compute_brute_force(molecules, force_field, entries, weights):
 
 
 def accumulate(molecules, linearization, entries, weights, chunk_bytes):
-    """The sums of the entries' Gram matrices over all columns of φ."""
+    """The sums of the entries' Gram matrices over all features."""
     smiles = sorted({entry.smiles for entry in entries})
     interactions = build_interactions([molecules.topologies[one] for one in smiles], linearization)
-    n = linearization.n_columns
+    n = linearization.n_features
     energy, forces = (torch.zeros((n + 1, n + 1), dtype=torch.float64) for _ in range(2))
     sources = [WeightedEntry(e, smiles.index(e.smiles), w) for e, w in zip(entries, weights, strict=True)]
     phi = linearization.compute(molecules.force_field)
     for grams in compute_entry_grams(sources, interactions, phi, chunk_bytes=chunk_bytes):
-        place = torch.tensor([*grams.columns, n])
+        place = torch.tensor([*grams.features, n])
         energy[place[:, None], place] += grams.energy
         forces[place[:, None], place] += grams.forces
     return QuadraticForm(energy), QuadraticForm(forces)

@@ -31,7 +31,7 @@ def test_tables_follow_each_other(topologies, parity_molecules):
     interactions = build_interactions(topologies, Linearization(parity_molecules.force_field))
     for table in (*interactions.harmonic.values(), interactions.dihedrals, interactions.torsions, interactions.pairs):
         assert torch.equal(table.starts, torch.cumsum(table.counts, 0) - table.counts)
-        assert {values.shape[-1] for values in table.columns.values()} == {int(table.counts.sum())}
+        assert {values.shape[-1] for values in table.values.values()} == {int(table.counts.sum())}
     assert interactions.n_atoms == [topology.n_atoms for topology in topologies]
     assert interactions.torsions.counts.tolist() == [
         sum(len(topology.parameters[type_].parameter_idxs) for type_ in ("ProperTorsions", "ImproperTorsions"))
@@ -39,27 +39,27 @@ def test_tables_follow_each_other(topologies, parity_molecules):
     ]
 
 
-def test_columns_are_those_of_the_molecules_parameters(topologies, parity_molecules):
+def test_features_are_those_of_the_molecules_parameters(topologies, parity_molecules):
     linearization = Linearization(parity_molecules.force_field)
     rows = linearization.find_rows()
-    for topology, columns in zip(topologies, build_interactions(topologies, linearization).columns, strict=True):
+    for topology, features in zip(topologies, build_interactions(topologies, linearization).features, strict=True):
         expected = {(t, row) for t in VALENCE_TYPES for row in topology.parameters[t].parameter_idxs.tolist()}
-        assert {rows[column] for column in columns} == expected
-        assert sorted(set(columns)) == columns.tolist()
-        assert len(columns) == sum(rows.count(name) for name in expected)  # a and b of bonds and angles
+        assert {rows[feature] for feature in features} == expected
+        assert sorted(set(features)) == features.tolist()
+        assert len(features) == sum(rows.count(name) for name in expected)  # a and b of bonds and angles
 
 
-def test_a_column_counts_among_those_of_its_molecule(topologies, parity_molecules):
+def test_a_feature_counts_among_those_of_its_molecule(topologies, parity_molecules):
     linearization = Linearization(parity_molecules.force_field)
     interactions = build_interactions(topologies, linearization)
     table = interactions.harmonic["Angles"]
     for i, topology in enumerate(topologies):
         mine = slice(int(table.starts[i]), int(table.starts[i] + table.counts[i]))
-        columns = interactions.columns[i][table.columns["column"][mine]]
+        features = interactions.features[i][table.values["feature"][mine]]
         rows = topology.parameters["Angles"].parameter_idxs.tolist()
-        assert columns.tolist() == [linearization.get_column("Angles", row) for row in rows]
+        assert features.tolist() == [linearization.get_feature("Angles", row) for row in rows]
         minima = parity_molecules.force_field.potentials_by_type["Angles"].column("angle")[rows]
-        assert torch.equal(table.columns["minimum"][mine], minima)
+        assert torch.equal(table.values["minimum"][mine], minima)
 
 
 @pytest.mark.parametrize("with_vdw", [False, True])
@@ -70,21 +70,21 @@ def test_pairs_have_the_nonbonded_energy(topologies, parity_molecules, parity_en
     linearization = Linearization(force_field, pairs) if with_vdw else Linearization(force_field)
     interactions = build_interactions(topologies, linearization)
     phi = linearization.compute(force_field)
-    assert (len(interactions.trained_pairs.columns["column"]) > 0) == with_vdw
+    assert (len(interactions.trained_pairs.values["feature"]) > 0) == with_vdw
     for i, record in enumerate(parity_energies[: len(topologies)]):
         coords = torch.tensor(record["coords"][0], dtype=torch.float64)
         energy = torch.zeros((), dtype=torch.float64)
         for table in (interactions.pairs, interactions.trained_pairs):
-            mine = slice(int(table.starts[i]), int(table.starts[i] + table.counts[i]))
-            columns = {name: values[..., mine] for name, values in table.columns.items()}
-            first, second = coords[columns["particle_idxs"]]
+            rows = slice(int(table.starts[i]), int(table.starts[i] + table.counts[i]))
+            mine = {name: values[..., rows] for name, values in table.values.items()}
+            first, second = coords[mine["particle_idxs"]]
             r = (first - second).norm(dim=-1)
-            ratio = (columns["lj_sigma"] / r) ** 6
+            ratio = (mine["lj_sigma"] / r) ** 6
             if table is interactions.pairs:
-                energy += (columns["coulomb"] / r + columns["lj_strength"] * (ratio**2 - ratio)).sum()
+                energy += (mine["coulomb"] / r + mine["lj_strength"] * (ratio**2 - ratio)).sum()
             else:
-                a, b = (phi[interactions.columns[i][columns["column"] + shift]] for shift in (0, 1))
-                energy += (4.0 * columns["lj_scale"] * (a * ratio**2 - b * ratio)).sum()
+                a, b = (phi[interactions.features[i][mine["feature"] + shift]] for shift in (0, 1))
+                energy += (4.0 * mine["lj_scale"] * (a * ratio**2 - b * ratio)).sum()
         direct = compute_energy_by_type(topologies[i], force_field, coords[None])
         assert energy.item() == pytest.approx((direct["vdW"] + direct["Electrostatics"]).item(), abs=ROUNDING)
 

@@ -16,13 +16,13 @@ EXACT = 1e-10
 def find_force_field(linearization: Linearization, phi: torch.Tensor):
     """The force field that has this φ: a = k and b = k (q0 - q̄) solved for k and q0."""
     tables = {type_: p.parameters.clone() for type_, p in linearization.reference.potentials_by_type.items()}
-    for column, (type_, row) in enumerate(linearization.find_rows()):
-        if column != linearization.get_column(type_, row):
+    for feature, (type_, row) in enumerate(linearization.find_rows()):
+        if feature != linearization.get_feature(type_, row):
             continue  # b, which follows a
         cols = linearization.reference.potentials_by_type[type_].parameter_cols
-        tables[type_][row, cols.index("k")] = phi[column]
+        tables[type_][row, cols.index("k")] = phi[feature]
         if type_ in MINIMUM_COLUMNS:
-            tables[type_][row, cols.index(MINIMUM_COLUMNS[type_])] += phi[column + 1] / phi[column]
+            tables[type_][row, cols.index(MINIMUM_COLUMNS[type_])] += phi[feature + 1] / phi[feature]
     return linearization.reference.replace_parameters(tables)
 
 
@@ -64,11 +64,11 @@ def test_at_the_reference_every_b_is_zero_and_every_a_and_k_the_parameter(parity
     force_field = parity_molecules.force_field
     linearization = Linearization(force_field)
     phi = linearization.compute(force_field)
-    assert len(phi) == linearization.n_columns == len(linearization.find_rows())
-    for column, (type_, row) in enumerate(linearization.find_rows()):
-        is_b = column != linearization.get_column(type_, row)
+    assert len(phi) == linearization.n_features == len(linearization.find_rows())
+    for feature, (type_, row) in enumerate(linearization.find_rows()):
+        is_b = feature != linearization.get_feature(type_, row)
         k = force_field.potentials_by_type[type_].column("k")[row]
-        assert phi[column] == (0.0 if is_b else k)
+        assert phi[feature] == (0.0 if is_b else k)
 
 
 def test_it_is_differentiable(parity_molecules):
@@ -83,8 +83,8 @@ def test_it_is_differentiable(parity_molecules):
     assert torch.autograd.gradcheck(compute, table, eps=1e-6, atol=1e-6)
 
 
-def test_a_type_that_the_force_field_lacks_has_no_columns(parity_molecules):
+def test_a_type_that_the_force_field_lacks_has_no_features(parity_molecules):
     potentials = tuple(p for p in parity_molecules.force_field.potentials if p.type != "ImproperTorsions")
     linearization = Linearization(type(parity_molecules.force_field)(potentials))
-    assert linearization.starts["vdW"] == linearization.starts["ImproperTorsions"] == linearization.n_columns
-    assert len(linearization.compute(linearization.reference)) == linearization.n_columns
+    assert linearization.starts["vdW"] == linearization.starts["ImproperTorsions"] == linearization.n_features
+    assert len(linearization.compute(linearization.reference)) == linearization.n_features

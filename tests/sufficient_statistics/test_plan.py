@@ -52,10 +52,10 @@ def test_little_work_is_one_shard_for_each_group(data, parity_molecules):
     assert len(plan(data, parity_molecules).shards) == 6
 
 
-def test_pairs_are_part_of_the_columns_where_they_are_trained(data, parity_molecules):
+def test_pairs_are_part_of_the_features_where_they_are_trained(data, parity_molecules):
     without, with_vdw = plan(data, parity_molecules), plan(data, parity_molecules, PassSettings(with_vdw=True))
     assert len(without.vdw_pairs) == 0
-    assert len(with_vdw.columns) == len(without.columns) + 2 * len(with_vdw.vdw_pairs)
+    assert len(with_vdw.features) == len(without.features) + 2 * len(with_vdw.vdw_pairs)
 
 
 @pytest.mark.parametrize("n_ranks", [1, 3, 7])

@@ -19,7 +19,7 @@ def make_group(seed: int) -> GroupStatistics:
 def statistics(parity_molecules) -> Statistics:
     return Statistics(
         linearization=Linearization(parity_molecules.force_field, torch.tensor([[0, 1], [1, 1]])),
-        columns=torch.tensor([3, 8]),
+        features=torch.tensor([3, 8]),
         groups={("one", "train"): make_group(0), ("two", "test"): make_group(1)},
         exercise={"Bonds": torch.tensor([[1, 2], [0, 0]])},
         splits={"[H:1][H:2]": "train"},
@@ -53,7 +53,7 @@ def test_statistics_come_back_to_the_last_bit(statistics, tmp_path):
                 for name, value in dataclasses.asdict(expected).items():
                     mine = getattr(group, name)
                     assert torch.equal(mine, value) if isinstance(value, torch.Tensor) else mine == value
-        elif field.name == "columns":
+        elif field.name == "features":
             assert torch.equal(one, other)
         elif field.name == "exercise":
             assert torch.equal(one["Bonds"], other["Bonds"])
