@@ -166,7 +166,7 @@ def finish_dataset(
         if path.name not in names:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     features = datasets.Features.from_arrow_schema(schema)
-    state = {
+    state: dict[str, typing.Any] = {
         "_data_files": [{"filename": name} for name in names],
         "_fingerprint": compute_content_hash([folder / name for name in names])[:16],
         "_format_columns": None,

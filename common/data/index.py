@@ -45,10 +45,12 @@ def index_dataset(folder: str | os.PathLike) -> list[Row]:
     table = open_dataset(folder).data.table
     n_energies, n_coords = (_measure_lists(table.column(name)) for name in ("energy", "coords"))
     rows = []
-    for row, smiles in enumerate(table.column("smiles").to_pylist()):
-        if smiles is None or n_energies[row] is None or n_coords[row] is None:
+    for row, (smiles, n_confs, n_values) in enumerate(
+        zip(table.column("smiles").to_pylist(), n_energies, n_coords, strict=True)
+    ):
+        if smiles is None or n_confs is None or n_values is None:
             raise ArtifactError(f"{folder}: row {row}, {smiles}, is not whole; run the stage that wrote it again")
-        rows.append(Row(folder.name, row, smiles, n_energies[row], n_coords[row]))
+        rows.append(Row(folder.name, row, smiles, n_confs, n_values))
     return rows
 
 

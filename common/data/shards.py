@@ -92,7 +92,8 @@ def make_shards(
         functools.partial(_make_shard, function), missing, n_workers, [1] * len(missing), description, "shard"
     ):
         pass
-    return Shards(source, folder, tuple(paths), tuple(_read_result(path) for path in paths), made)
+    results = tuple(result for path in paths if (result := _read_result(path)) is not None)
+    return Shards(source, folder, tuple(paths), results, made)
 
 
 def drop_rows(shards: Shards, rows: collections.abc.Mapping[int, collections.abc.Collection[int]]) -> Shards:

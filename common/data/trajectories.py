@@ -133,8 +133,17 @@ def read_trajectories(folder: str | os.PathLike) -> list[Trajectory]:
         _check(pathlib.Path(folder), row, entry, arrays)
         if "velocities" in arrays:
             arrays["velocities"] = arrays["velocities"].reshape(entry.coords.shape)
-        times = {name: values.get(name) for name in ("frame_interval", "time_step", "temperature")}
-        trajectories.append(Trajectory(entry, **arrays, **times))
+        trajectories.append(
+            Trajectory(
+                entry=entry,
+                masses=arrays["masses"],
+                velocities=arrays.get("velocities"),
+                cell=arrays.get("cell"),
+                frame_interval=values.get("frame_interval"),
+                time_step=values.get("time_step"),
+                temperature=values.get("temperature"),
+            )
+        )
     return trajectories
 
 

@@ -126,7 +126,7 @@ def format_molecule(mol: Chem.Mol) -> str:
     aromatic = perceive(mol)
     kekule = Chem.Mol(aromatic)
     Chem.Kekulize(kekule, clearAromaticFlags=True)
-    plain = {
+    plain: dict[str, typing.Any] = {
         "name": "",
         "atoms": [
             {

@@ -3,6 +3,7 @@
 Independent of the rest of the pipeline, so that a quantum-chemistry environment (NumPy, RDKit) can write an archive.
 """
 
+import collections.abc
 import itertools
 import os
 import pathlib
@@ -97,7 +98,7 @@ def list_node_idxs(mol: Chem.Mol) -> dict[str, numpy.ndarray]:
         (i, j, k, m) for j, ends in enumerate(neighbours) if len(ends) == 3 for i, k, m in itertools.permutations(ends)
     ]
     n_bonds_apart = Chem.GetDistanceMatrix(mol)
-    rows = {
+    rows: dict[str, collections.abc.Sequence[tuple[int, ...]] | numpy.ndarray] = {
         "n1": [(i,) for i in range(mol.GetNumAtoms())],
         "n2": _add_reversed(bonds),
         "n3": _add_reversed(sorted(angles)),
@@ -109,11 +110,11 @@ def list_node_idxs(mol: Chem.Mol) -> dict[str, numpy.ndarray]:
     return {type_: _to_array(rows[type_], order, type_) for type_, order in ORDERS.items()}
 
 
-def _add_reversed(rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    return rows + [row[::-1] for row in rows]
+def _add_reversed(rows: collections.abc.Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    return [*rows, *(row[::-1] for row in rows)]
 
 
-def _to_array(rows: list[tuple[int, ...]] | numpy.ndarray, order: int, type_: str) -> numpy.ndarray:
+def _to_array(rows: collections.abc.Sequence[tuple[int, ...]] | numpy.ndarray, order: int, type_: str) -> numpy.ndarray:
     dtype = numpy.float64 if type_ in ("n4", "n4_improper") and len(rows) == 0 else numpy.int64
     return numpy.array(rows, dtype).reshape(-1, order)
 

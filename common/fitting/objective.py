@@ -100,7 +100,7 @@ def build_objective(
         linearization=linearization,
         features=statistics.features,
         phi_reference=linearization.compute(linearization.reference)[statistics.features],
-        energy=QuadraticForm(sum(weight * group.energy for weight, group in groups) / total),
-        forces=QuadraticForm(sum(weight * group.forces for weight, group in groups) / total),
+        energy=QuadraticForm(torch.stack([weight * group.energy for weight, group in groups]).sum(0) / total),
+        forces=QuadraticForm(torch.stack([weight * group.forces for weight, group in groups]).sum(0) / total),
         force_weight=force_weight,
     )

@@ -51,8 +51,8 @@ def compute_losses(
     with torch.no_grad():
         delta = next(iter(objectives.values())).compute_delta(force_field)
         for split, objective in objectives.items():
-            parts = (part.item() for part in objective.evaluate_parts(delta))
-            losses[split] = _sum_parts(*parts, objective.force_weight)
+            loss_energy, loss_forces = (part.item() for part in objective.evaluate_parts(delta))
+            losses[split] = _sum_parts(loss_energy, loss_forces, objective.force_weight)
     return losses
 
 

@@ -246,8 +246,7 @@ def recover_force_field(
     used = set(features.tolist())
     tables = {p.type: p.parameters.clone() for p in linearization.reference.potentials}
     for type_, row, name in trainable.names:
-        feature = linearization.get_feature(type_, row) if type_ != "vdW" else None
-        if feature not in used:
+        if type_ == "vdW" or (feature := linearization.get_feature(type_, row)) not in used:
             continue
         cols = linearization.reference.potentials_by_type[type_].parameter_cols
         k = phi[feature]

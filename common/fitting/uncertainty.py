@@ -130,11 +130,13 @@ def _compute_noise(
     # relative energies: an entry of n equally weighted conformers has n - 1 independent ones
     share = 1.0 - sum(weight * group.sum_squared_weights for weight, group in groups) / total
     variance_energy = loss_energy / share if share > 1e-12 else 0.0
-    noise = sum(
-        weight**2
-        * (variance_energy * group.energy_noise + objective.force_weight**2 * loss_forces * group.forces_noise)
-        for weight, group in groups
-    )
+    variance_forces = objective.force_weight**2 * loss_forces
+    noise = torch.stack(
+        [
+            weight**2 * (variance_energy * group.energy_noise + variance_forces * group.forces_noise)
+            for weight, group in groups
+        ]
+    ).sum(0)
     return noise[:-1, :-1] / total**2, (variance_energy**0.5, loss_forces**0.5)
 
 

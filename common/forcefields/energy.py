@@ -11,7 +11,7 @@ import typing
 
 import torch
 
-from common.forcefields.tensors import NonbondedParameterMap, TensorForceField, TensorPotential, TensorTopology
+from common.forcefields.tensors import TensorForceField, TensorPotential, TensorTopology
 from common.geometry.internal_coordinates import (
     compute_angles,
     compute_angles_with_gradients,
@@ -136,7 +136,7 @@ def build_terms(topology: TensorTopology, potential: TensorPotential) -> Terms:
 
 
 def _build_harmonic(topology: TensorTopology, potential: TensorPotential) -> Terms:
-    map_ = topology.parameters[potential.type]
+    map_ = topology.get_valence_map(potential.type)
     k = potential.column("k")[map_.parameter_idxs]
     minimum = potential.column("length" if potential.type == "Bonds" else "angle")[map_.parameter_idxs]
 
@@ -147,7 +147,7 @@ def _build_harmonic(topology: TensorTopology, potential: TensorPotential) -> Ter
 
 
 def _build_torsion(topology: TensorTopology, potential: TensorPotential) -> Terms:
-    map_ = topology.parameters[potential.type]
+    map_ = topology.get_valence_map(potential.type)
     columns = {name: potential.column(name)[map_.parameter_idxs] for name in potential.parameter_cols}
     k, periodicity, phase = columns["k"] / columns["idivf"], columns["periodicity"], columns["phase"]
 
@@ -164,13 +164,13 @@ def find_scaled_pairs(topology: TensorTopology, potential: TensorPotential) -> t
     Returns:
         ``shape=(n_pairs, 2)`` and ``shape=(n_pairs,)``; pairs with a factor of zero are left out.
     """
-    map_: NonbondedParameterMap = topology.parameters[potential.type]
+    map_ = topology.get_nonbonded_map(potential.type)
     device = map_.parameter_idxs.device
     scales = torch.full(
         (topology.n_atoms, topology.n_atoms), potential.attribute("scale_15").item(), dtype=torch.float64, device=device
     )
     i, j = map_.exclusions.unbind(-1)
-    scales[i, j] = scales[j, i] = potential.attributes[map_.exclusion_scale_idxs[:, 0]].to(torch.float64)
+    scales[i, j] = scales[j, i] = potential.get_scales(map_.exclusion_scale_idxs).to(torch.float64)
     pairs = torch.triu(scales, diagonal=1).nonzero()
     return pairs, scales[pairs[:, 0], pairs[:, 1]]
 

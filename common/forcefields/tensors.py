@@ -49,8 +49,24 @@ class TensorPotential:
         return self.parameters[:, self.parameter_cols.index(name)]
 
     def attribute(self, name: str) -> torch.Tensor:
-        """One attribute by name, a scalar tensor."""
-        return self.attributes[self.attribute_cols.index(name)]
+        """One attribute by name, a scalar tensor.
+
+        Raises:
+            ValueError: the section has no such attribute.
+        """
+        if self.attributes is None or name not in (self.attribute_cols or ()):
+            raise ValueError(f"{self.type} has no attribute {name!r}")
+        return self.attributes[(self.attribute_cols or ()).index(name)]
+
+    def get_scales(self, exclusion_scale_idxs: torch.Tensor) -> torch.Tensor:
+        """The attributes that scale excluded pairs, ``shape=(n_exclusions, 1) -> (n_exclusions,)``.
+
+        Raises:
+            ValueError: the section has no attributes.
+        """
+        if self.attributes is None:
+            raise ValueError(f"{self.type} has no attributes that scale pairs")
+        return self.attributes[exclusion_scale_idxs[:, 0]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +141,28 @@ class TensorTopology:
     @property
     def n_atoms(self) -> int:
         return len(self.atomic_nums)
+
+    def get_valence_map(self, type_: str) -> ValenceParameterMap:
+        """The map of bonds, angles, torsions or impropers.
+
+        Raises:
+            ValueError: the type is another.
+        """
+        map_ = self.parameters[type_]
+        if not isinstance(map_, ValenceParameterMap):
+            raise ValueError(f"{type_}: expected interactions of a few atoms, found one parameter for each atom")
+        return map_
+
+    def get_nonbonded_map(self, type_: str) -> NonbondedParameterMap:
+        """The map of Lennard-Jones parameters or charges.
+
+        Raises:
+            ValueError: the type is another.
+        """
+        map_ = self.parameters[type_]
+        if not isinstance(map_, NonbondedParameterMap):
+            raise ValueError(f"{type_}: expected one parameter for each atom, found interactions of a few atoms")
+        return map_
 
 
 @dataclasses.dataclass(frozen=True)

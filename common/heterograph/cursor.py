@@ -49,11 +49,18 @@ class Tensor(typing.NamedTuple):
     shape: tuple[int, ...]
 
 
+class Indices(typing.NamedTuple):
+    """Which elements of a sparse matrix there are; of a compressed one, ``row`` is the index pointer."""
+
+    row: Tensor
+    column: Tensor
+    edge_ids: Tensor
+
+
 class Matrix(typing.NamedTuple):
     """A sparse matrix: rows are source nodes, except in a transposed one.
 
-    ``row`` of a compressed matrix is its index pointer, ``column`` its indices. The tensors are None where nobody
-    wants the edges.
+    ``indices`` are None where nobody wants the edges.
     """
 
     start: int
@@ -62,9 +69,7 @@ class Matrix(typing.NamedTuple):
     n_edges: int
     is_compressed: bool
     is_transposed: bool
-    row: Tensor | None = None
-    column: Tensor | None = None
-    edge_ids: Tensor | None = None
+    indices: Indices | None = None
 
 
 class Cursor:
@@ -180,7 +185,7 @@ class Cursor:
             self.fail(f"edge ids of shape (0,) or {row.shape}", edge_ids.shape, edge_ids.start)
         self.flag("row sorted")
         self.flag("column sorted")
-        return Matrix(start, n_rows, n_columns, row.shape[0], False, False, row, column, edge_ids)
+        return Matrix(start, n_rows, n_columns, row.shape[0], False, False, Indices(row, column, edge_ids))
 
     def csr(self, is_transposed: bool = False) -> Matrix:
         start = self.offset
@@ -192,7 +197,8 @@ class Cursor:
         if edge_ids.shape not in ((0,), column.shape):
             self.fail(f"edge ids of shape (0,) or {column.shape}", edge_ids.shape, edge_ids.start)
         self.flag("sorted")
-        return Matrix(start, n_rows, n_columns, column.shape[0], True, is_transposed, pointer, column, edge_ids)
+        indices = Indices(pointer, column, edge_ids)
+        return Matrix(start, n_rows, n_columns, column.shape[0], True, is_transposed, indices)
 
     def metagraph(self) -> Matrix:
         self.expect(META_MAGIC, "metagraph magic")
@@ -258,19 +264,24 @@ class Cursor:
         return flat.reshape(tensor.shape).copy()  # a view would be unaligned and keep the whole file in memory
 
     def copy_edges(self, matrix: Matrix) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """Source and destination nodes by edge id."""
-        row, column = self.copy(matrix.row), self.copy(matrix.column)
+        """Source and destination nodes by edge id, of a matrix that was read with its indices."""
+        if matrix.indices is None:
+            raise ValueError("the edges of this matrix were passed over")
+        row, column = self.copy(matrix.indices.row), self.copy(matrix.indices.column)
         if matrix.is_compressed:
             if row[0] != 0 or row[-1] != len(column) or (row[1:] < row[:-1]).any():
-                self.fail(f"an index pointer that rises from 0 to {len(column)}", "another", matrix.row.start)
+                self.fail(f"an index pointer that rises from 0 to {len(column)}", "another", matrix.indices.row.start)
             row = numpy.repeat(numpy.arange(matrix.n_rows, dtype=row.dtype), numpy.diff(row))
-        for indices, n_nodes, tensor in ((row, matrix.n_rows, matrix.row), (column, matrix.n_columns, matrix.column)):
-            if indices.size and (indices.min() < 0 or indices.max() >= n_nodes):
+        for nodes, n_nodes, tensor in (
+            (row, matrix.n_rows, matrix.indices.row),
+            (column, matrix.n_columns, matrix.indices.column),
+        ):
+            if nodes.size and (nodes.min() < 0 or nodes.max() >= n_nodes):
                 self.fail(f"indices from 0 to {n_nodes - 1}", "others", tensor.start)
-        if matrix.edge_ids.shape[0]:
-            edge_ids = self.copy(matrix.edge_ids)
+        if matrix.indices.edge_ids.shape[0]:
+            edge_ids = self.copy(matrix.indices.edge_ids)
             if (numpy.sort(edge_ids) != numpy.arange(len(row))).any():
-                self.fail("a permutation of the edge ids", "another list", matrix.edge_ids.start)
+                self.fail("a permutation of the edge ids", "another list", matrix.indices.edge_ids.start)
             order = numpy.argsort(edge_ids)
             row, column = row[order], column[order]
         return (column, row) if matrix.is_transposed else (row, column)

@@ -1,5 +1,6 @@
 """DGL's binary graph files written without DGL; ``common.heterograph.layout`` says how they are laid out."""
 
+import collections.abc
 import os
 import struct
 
@@ -29,24 +30,28 @@ def write_heterograph(path: str | os.PathLike, graph: Heterograph) -> None:
     Raises:
         ValueError: the edges are missing, or sizes disagree, or a dtype has no counterpart in DGL.
     """
-    _check_graph(graph)
+    edges = _check_graph(graph)
     labels = _encode_frame(graph.labels)
     graph_start = HEADER_BYTES + 8 + len(labels)
     header = struct.pack("<QQQQ", FILE_MAGIC, VERSION, GRAPH_KIND, 1).ljust(HEADER_BYTES, b"\0")
     footer = struct.pack("<QQQQ", 16, 1, graph_start, 16)
     with replace_atomically(path) as beside:
-        beside.write_bytes(header + U64.pack(graph_start) + labels + _encode_graph(graph) + footer)
+        beside.write_bytes(header + U64.pack(graph_start) + labels + _encode_graph(graph, edges) + footer)
 
 
-def _check_graph(graph: Heterograph) -> None:
+Edges = collections.abc.Mapping[EdgeType, tuple[numpy.ndarray, numpy.ndarray]]
+
+
+def _check_graph(graph: Heterograph) -> Edges:
+    """The edges of the graph, which are there and fit its nodes, as everything else does."""
     if graph.edges is None:
         raise ValueError("a graph without its edges cannot be written; read it with with_edges=True")
     for source, name, target in graph.edge_types:
-        edges = graph.edges[source, name, target]
-        for nodes, type_ in zip(edges, (source, target), strict=True):
+        ends = graph.edges[source, name, target]
+        for nodes, type_ in zip(ends, (source, target), strict=True):
             n_nodes = graph.node_counts[type_]
             if (
-                nodes.shape != edges[0].shape
+                nodes.shape != ends[0].shape
                 or nodes.ndim != 1
                 or (nodes.size and not 0 <= nodes.min() <= nodes.max() < n_nodes)
             ):
@@ -57,9 +62,10 @@ def _check_graph(graph: Heterograph) -> None:
                 raise ValueError(
                     f"{type_} {name}: shape {values.shape}, but there are {graph.node_counts[type_]} nodes"
                 )
+    return graph.edges
 
 
-def _encode_graph(graph: Heterograph) -> bytes:
+def _encode_graph(graph: Heterograph, edges: Edges) -> bytes:
     ids = {type_: i for i, type_ in enumerate(graph.node_types)}
     ends = [(ids[source], ids[target]) for source, _, target in graph.edge_types]
     return b"".join(
@@ -67,7 +73,7 @@ def _encode_graph(graph: Heterograph) -> bytes:
             U64.pack(HETERO_MAGIC),
             encode_metagraph(ends, len(ids)),
             U64.pack(len(ends)),
-            *(_encode_relation(graph, edge_type) for edge_type in graph.edge_types),
+            *(_encode_relation(graph, edge_type, edges) for edge_type in graph.edge_types),
             struct.pack(f"<Q{len(ids)}q", len(ids), *(graph.node_counts[type_] for type_ in graph.node_types)),
             U64.pack(len(ids)),
             *(_encode_frame(graph.node_frames.get(type_, {})) for type_ in graph.node_types),
@@ -81,9 +87,9 @@ def _encode_graph(graph: Heterograph) -> bytes:
     )
 
 
-def _encode_relation(graph: Heterograph, edge_type: EdgeType) -> bytes:
+def _encode_relation(graph: Heterograph, edge_type: EdgeType, edges: Edges) -> bytes:
     source, _, target = edge_type
-    row, column = graph.edges[edge_type]
+    row, column = edges[edge_type]
     return b"".join(
         [
             encode_relation_start(source == target, SAVED_AS_COO),

@@ -93,7 +93,7 @@ def _list_terms(
     topology: TensorTopology, potential: TensorPotential
 ) -> collections.abc.Iterator[tuple[list[int], dict]]:
     """The atoms and the parameters, by column name, of each interaction."""
-    map_ = topology.parameters[potential.type]
+    map_ = topology.get_valence_map(potential.type)
     values = potential.parameters.detach()[map_.parameter_idxs].tolist()
     for atoms, row in zip(map_.particle_idxs.tolist(), values, strict=True):
         yield atoms, dict(zip(potential.parameter_cols, row, strict=True))
@@ -147,14 +147,14 @@ def _build_nonbonded(
     for potential in filter(None, (vdw, coulomb)):
         for pair, scale in _list_scales(topology, potential):
             scales[pair][potential.type] = scale
-    for (i, j), scale in scales.items():
+    for (i, j), scale_of in scales.items():
         e, s = mix_lorentz_berthelot(epsilon[i], sigma[i], epsilon[j], sigma[j])
         force.addException(
             i,
             j,
-            (scale.get("Electrostatics", 1.0) * charge[i] * charge[j]).item(),
+            (scale_of.get("Electrostatics", 1.0) * charge[i] * charge[j]).item(),
             s.item() * NANOMETER_PER_ANGSTROM,
-            scale.get("vdW", 1.0) * e.item() * KILOJOULE_PER_KILOCALORIE,
+            scale_of.get("vdW", 1.0) * e.item() * KILOJOULE_PER_KILOCALORIE,
         )
     return force
 
@@ -169,8 +169,8 @@ def _get_column(topology: TensorTopology, potential: TensorPotential | None, nam
 def _list_scales(topology: TensorTopology, potential: TensorPotential) -> list[tuple[tuple[int, int], float]]:
     if potential.attribute("scale_15").item() != 1.0:
         raise ValueError(f"{potential.type}: scale_15 must be 1 for OpenMM's NonbondedForce")
-    map_ = topology.parameters[potential.type]
-    factors = potential.attributes[map_.exclusion_scale_idxs[:, 0]].tolist()
+    map_ = topology.get_nonbonded_map(potential.type)
+    factors = potential.get_scales(map_.exclusion_scale_idxs).tolist()
     return [((min(pair), max(pair)), factor) for pair, factor in zip(map_.exclusions.tolist(), factors, strict=True)]
 
 

@@ -41,7 +41,7 @@ def compute_cip_labels(mol: Chem.Mol) -> Labels:
     Pseudo-asymmetric r and s count as R and S.
     """
     copy = Chem.Mol(mol)
-    places = [*_list_centres(copy), *_list_stereo_bonds(copy)]
+    places: list[Chem.Atom | Chem.Bond] = [*_list_centres(copy), *_list_stereo_bonds(copy)]
     for place in places:
         place.ClearProp("_CIPCode")
     rdCIPLabeler.AssignCIPLabels(copy)

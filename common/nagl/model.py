@@ -36,14 +36,14 @@ class _Part:
     """A connected part of a molecule that goes through the network.
 
     Attributes:
-        row: which molecule it belongs to.
+        charges: of the molecule that it belongs to, ``shape=(n_atoms_of_molecule,)``; the network's go there.
         atom_idxs: its atoms in that molecule.
         features: ``shape=(n_atoms, n_features)`` float32.
         bond_idxs: ``shape=(n_bonds, 2)`` int64, by position in ``atom_idxs``.
         total_charge: [e].
     """
 
-    row: int
+    charges: numpy.ndarray
     atom_idxs: tuple[int, ...]
     features: numpy.ndarray
     bond_idxs: numpy.ndarray
@@ -82,22 +82,22 @@ class ChargeModel:
         """
         results: list[numpy.ndarray | ChargeError] = []
         parts: list[_Part] = []
-        for row, mol in enumerate(mols):
+        for mol in mols:
             charges = numpy.empty(mol.GetNumAtoms())
             try:
-                parts += self._prepare(row, mol, charges)
+                parts += self._prepare(mol, charges)
             except ValueError as error:
                 results.append(ChargeError(f"{_write_name(mol)}: {error}"))
             else:
                 results.append(charges)
             if sum(len(part.atom_idxs) for part in parts) >= BATCH_ATOMS:
-                self._predict(parts, results)
+                self._predict(parts)
                 parts = []
         if parts:
-            self._predict(parts, results)
+            self._predict(parts)
         return [_restore_total(mol, result) for mol, result in zip(mols, results, strict=True)]
 
-    def _prepare(self, row: int, mol: Chem.Mol, charges: numpy.ndarray) -> list[_Part]:
+    def _prepare(self, mol: Chem.Mol, charges: numpy.ndarray) -> list[_Part]:
         """Fills in what the look-up table knows, and returns what is left for the network."""
         if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
             raise ValueError("Molecule contains radical electrons; force fields describe closed shells")
@@ -109,7 +109,7 @@ class ChargeModel:
                 features = compute_atom_features(part, self._features)
                 bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in part.GetBonds()]
                 bond_idxs = numpy.array(bonds, dtype=numpy.int64).reshape(-1, 2)
-                parts.append(_Part(row, atom_idxs, features, bond_idxs, Chem.GetFormalCharge(part)))
+                parts.append(_Part(charges, atom_idxs, features, bond_idxs, Chem.GetFormalCharge(part)))
             else:
                 charges[list(atom_idxs)] = known
         return parts
@@ -124,8 +124,8 @@ class ChargeModel:
             if mol.HasSubstructMatch(pattern):
                 raise ValueError(f"Molecule contains forbidden SMARTS pattern {smarts}")
 
-    def _predict(self, parts: list[_Part], results: list[numpy.ndarray | ChargeError]) -> None:
-        """Puts the charges of the parts into the results."""
+    def _predict(self, parts: list[_Part]) -> None:
+        """Puts the charges of the parts into those of their molecules."""
         sizes = [len(part.atom_idxs) for part in parts]
         starts = numpy.cumsum([0, *sizes])
         graph = AtomGraph(
@@ -136,9 +136,9 @@ class ChargeModel:
             molecule_idxs=torch.repeat_interleave(torch.arange(len(parts)), torch.tensor(sizes)),
             total_charges=torch.tensor([part.total_charge for part in parts], dtype=torch.float64),
         )
-        charges = self._network.compute_charges(graph).numpy()
+        predicted = self._network.compute_charges(graph).numpy()
         for part, start, size in zip(parts, starts[:-1], sizes, strict=True):
-            results[part.row][list(part.atom_idxs)] = charges[start : start + size]
+            part.charges[list(part.atom_idxs)] = predicted[start : start + size]
 
 
 def _split_into_parts(mol: Chem.Mol) -> list[tuple[tuple[int, ...], Chem.Mol]]:

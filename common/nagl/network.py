@@ -12,7 +12,9 @@ import torch
 
 from common.nagl.weights import READOUT, ChargeWeights
 
-ACTIVATIONS: dict[str, collections.abc.Callable[[torch.Tensor], torch.Tensor]] = {
+Activation = collections.abc.Callable[[torch.Tensor], torch.Tensor]
+
+ACTIVATIONS: dict[str, Activation] = {
     "ReLU": torch.relu,
     "Sigmoid": torch.sigmoid,
 }
@@ -172,7 +174,8 @@ def _build_convolution(weights: ChargeWeights, i: int, layer: dict) -> _Convolut
 
 
 def _build_readout(weights: ChargeWeights, layers: collections.abc.Sequence[dict]) -> collections.abc.Iterator[_Dense]:
-    activations = [ACTIVATIONS[layer["activation_function"]] for layer in layers]
-    for i, activation in enumerate([*activations, torch.nn.Identity()]):  # the last layer gives the three numbers
+    activations: list[Activation] = [ACTIVATIONS[layer["activation_function"]] for layer in layers]
+    activations.append(torch.nn.Identity())  # the last layer gives the three numbers
+    for i, activation in enumerate(activations):
         prefix = f"readout_modules.{READOUT}.readout_layers.{3 * i}."  # linear, activation, dropout; linear, ...
         yield _Dense(weights.tensors[prefix + "weight"].double(), weights.tensors[prefix + "bias"].double(), activation)

@@ -315,7 +315,7 @@ def _find_transfer_paths(
     neighbors: collections.abc.Mapping[int, list[int]], orders: dict[frozenset[int], int], types: Types, donors: Donors
 ) -> collections.abc.Iterator[tuple[int, ...]]:
     """Simple paths from a donor to an acceptor whose bonds have the orders b, b + 1, b, b + 1, ..."""
-    to_extend = [(donor,) for donor in donors]
+    to_extend: list[tuple[int, ...]] = [(donor,) for donor in donors]
     while to_extend:
         path = to_extend.pop()
         for neighbor in neighbors[path[-1]]:

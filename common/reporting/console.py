@@ -14,7 +14,7 @@ def format_command(*words: str | os.PathLike) -> str:
     Args:
         words: e.g. the path of a script, its options and their values.
     """
-    return shlex.join([sys.orig_argv[0], *map(os.fspath, words)])
+    return shlex.join([sys.orig_argv[0], *(str(os.fspath(word)) for word in words)])
 
 
 def suggest_command(

@@ -35,7 +35,7 @@ LEGEND_LINE = 0.2
 MAX_LEGEND_LINES = 4
 """More of them would hide what is in the frame."""
 
-STYLE = {
+STYLE: dict[typing.Any, typing.Any] = {
     "font.size": 10.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -95,7 +95,8 @@ def _add_legend(figure: Figure, axes: Axes, named: Named) -> None:
 
 def _explain(target: Figure | Axes, named: Named, **options: typing.Any) -> None:
     """A legend of just these: by itself, matplotlib leaves out names that begin with an underscore."""
-    target.legend([artist for _, artist in named], [name for name, _ in named], **options)
+    artists: list[typing.Any] = [artist for _, artist in named]  # matplotlib takes containers and does not say so
+    target.legend(artists, [name for name, _ in named], **options)
 
 
 def find_limits(arrays: collections.abc.Sequence[numpy.ndarray], coverage: float = 1.0) -> tuple[float, float]:
@@ -154,8 +155,14 @@ def _draw_points(
     image = axes.pcolormesh(
         x_edges, y_edges, numpy.ma.masked_equal(counts.T, 0.0), norm=LogNorm(), cmap="viridis_r", rasterized=True
     )
-    ticks = {"ticks": LogLocator(subs=(1.0, 2.0, 5.0)), "format": FuncFormatter(_format_tick)}
-    colorbar = figure.colorbar(image, ax=axes, label="points in a pixel", shrink=0.8, **ticks)
+    colorbar = figure.colorbar(
+        image,
+        ax=axes,
+        label="points in a pixel",
+        shrink=0.8,
+        ticks=LogLocator(subs=(1.0, 2.0, 5.0)),
+        format=FuncFormatter(_format_tick),
+    )
     colorbar.ax.yaxis.set_minor_locator(NullLocator())
 
 
@@ -185,10 +192,9 @@ def plot_lines(
     figure, axes = _make_axes(height=SIZE[1] + LEGEND_LINE * max(0, len(lines) - MAX_LEGEND_LINES))
     named: Named = []
     for marker, (name, line) in zip(MARKERS * len(lines), lines.items(), strict=False):
-        look = {"marker": marker, "markersize": 4.0, "linewidth": 1.5, "color": colours[name]}
-        [drawn] = axes.plot(line.x, line.y, **look)
+        [drawn] = axes.plot(line.x, line.y, marker=marker, markersize=4.0, linewidth=1.5, color=colours[name])
         named.append((name, drawn))
-        if line.low is not None:
+        if line.low is not None and line.high is not None:
             axes.fill_between(line.x, line.low, line.high, color=colours[name], alpha=0.2, linewidth=0.0)
     axes.set(xlabel=x_label, ylabel=y_label, title=title)
     axes.set_ylim(bottom=0.0)
@@ -255,8 +261,8 @@ def plot_bars(
         for position, interval in zip(x, intervals[name], strict=True):
             if interval is not None:
                 axes.plot([position] * 2, interval, color="#000000", linewidth=1.2)
-    slant = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"} if max(map(len, categories)) > 9 else {}
-    axes.set_xticks(places, categories, **slant)
+    slant: dict[str, typing.Any] = {"rotation": 25, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(places, categories, **(slant if max(map(len, categories)) > 9 else {}))
     axes.set(ylabel=y_label, title=title)
     axes.grid(visible=False, axis="x")
     n_columns = math.ceil(len(values) / n_lines)
@@ -281,9 +287,9 @@ def plot_moves(moves: collections.abc.Sequence[Move], x_label: str, title: str) 
     before, after = (numpy.array([getattr(move, name) for move in moves]) for name in ("before", "after"))
     axes.hlines(y, before, after, color="#999999", linewidth=1.2)
     [start] = axes.plot(before, y, MARKERS[0], color=COLOURS[0], markersize=5.0)
-    known = [i for i, move in enumerate(moves) if move.error is not None]
-    if known:
-        spread = [moves[i].error for i in known]
+    errors = {i: move.error for i, move in enumerate(moves) if move.error is not None}
+    if errors:
+        known, spread = list(errors), list(errors.values())
         axes.errorbar(after[known], y[known], xerr=spread, fmt="none", ecolor=COLOURS[1], elinewidth=1.4, capsize=2.5)
     [end] = axes.plot(after, y, MARKERS[1], color=COLOURS[1], markersize=5.5)
     axes.set_yticks(y, [_shorten(move.label) for move in moves], fontsize=8.5)

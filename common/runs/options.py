@@ -13,6 +13,7 @@ import pathlib
 import re
 import sys
 import tomllib
+import typing
 
 import tyro
 
@@ -88,7 +89,7 @@ def _find_value(arguments: collections.abc.Sequence[str], option: str) -> str | 
 
 def _free_tables(base: S, arguments: collections.abc.Sequence[str]) -> S:
     """The base without the tables that are given anew: of a table with entries tyro takes their values alone."""
-    given = {
+    given: dict[str, typing.Any] = {
         field.name: {}
         for field in dataclasses.fields(base)
         if isinstance(getattr(base, field.name), dict) and f"--{field.name.replace('_', '-')}" in arguments

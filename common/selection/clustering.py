@@ -118,11 +118,15 @@ def _find_eigenvalue(
     return eigenvalue, numpy.where(is_single, missing + rounding, numpy.inf)
 
 
-def _dot(u: numpy.ndarray, v: numpy.ndarray) -> numpy.ndarray:
+Vectors = numpy.ndarray | tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]
+"""Their three components, one array each."""
+
+
+def _dot(u: Vectors, v: Vectors) -> numpy.ndarray:
     return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
 
 
-def _cross(u: numpy.ndarray, v: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+def _cross(u: Vectors, v: Vectors) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
     return u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]
 
 

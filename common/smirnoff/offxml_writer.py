@@ -93,7 +93,10 @@ def _find_changes(
     rows = {key: row for row, key in enumerate(original.parameter_keys)}
     if potential.parameter_cols != original.parameter_cols:
         raise ValueError(f"{potential.type}: columns {potential.parameter_cols}, expected {original.parameter_cols}")
-    if potential.attributes is not None and potential.attributes.tolist() != original.attributes.tolist():
+    settings, original_settings = (
+        None if one.attributes is None else one.attributes.tolist() for one in (potential, original)
+    )
+    if settings not in (None, original_settings):
         raise ValueError(f"{potential.type}: settings of a whole section, such as 1-4 scales, cannot be written back")
     before, after = (p.parameters.detach().double().cpu().numpy() for p in (original, potential))
     for key, values in zip(potential.parameter_keys, after, strict=True):
@@ -140,8 +143,10 @@ def _make_edit(data: bytes, position: int, change: _Change) -> tuple[int, int, b
     """
     names = ("sigma", "rmin_half") if change.attribute == "sigma" else (change.attribute,)
     match = _ATTRIBUTE.search(data, position)
-    while match[1].decode() not in names:
+    while match is not None and match[1].decode() not in names:
         match = _ATTRIBUTE.match(data, match.end())
+    if match is None:
+        raise ValueError(f"the element at byte {position} has no attribute {' or '.join(names)}")
     return match.start(1), match.end(2), f'{change.attribute}="{change.text}"'.encode()
 
 

@@ -64,8 +64,12 @@ class Parameterizer:
         self.assigner = Assigner(force_field)
         self.charge_method = choose_charge_method(force_field)
         self.has_electrostatics = "Electrostatics" in force_field.sections
-        self.library = next((p.parameters for p in build_potentials(force_field) if p.type == "Electrostatics"), None)
-        self.model = None
+        self.adds_increments = self.charge_method is not None and self.charge_method.section == "ChargeIncrementModel"
+        potentials = {potential.type: potential for potential in build_potentials(force_field)}
+        self.library = (
+            potentials["Electrostatics"].parameters[:, 0].numpy() if "Electrostatics" in potentials else numpy.zeros(0)
+        )
+        self.model: typing.Any = None
         if self.has_electrostatics and self.charge_method is not None and self.charge_method.method == "model":
             self.model = load_model(self.charge_method.model)
             _check_model(self.model, self.charge_method, force_field.name)
@@ -96,12 +100,12 @@ class Parameterizer:
         charges: dict[int, numpy.ndarray | ValueError] = {}
         wanted = [i for i in mols if assignments[i].library_idxs is None]
         for i, own in zip(wanted, self._compute_base_charges([mols[i] for i in wanted]), strict=True):
-            if not isinstance(own, ValueError) and self.charge_method.section == "ChargeIncrementModel":
+            if not isinstance(own, ValueError) and self.adds_increments:
                 own = own + compute_increments(mols[i], self.force_field)
             charges[i] = own
         for i, mol in mols.items():
             library_idxs = assignments[i].library_idxs
-            own = charges[i] if library_idxs is None else self.library[library_idxs, 0].numpy()
+            own = charges[i] if library_idxs is None else self.library[library_idxs]
             if not isinstance(own, ValueError):
                 try:
                     check_total_charge(mol, own)
@@ -230,8 +234,13 @@ class Collector:
             self.charge_keys += [ParameterKey(smiles, i) for i in range(len(molecule.charges))]
         if charge_idxs is not None and "Electrostatics" in self.force_field.sections:
             maps["Electrostatics"] = NonbondedParameterMap(torch.from_numpy(charge_idxs), *exclusions)
-        tensors = (molecule.atomic_nums, molecule.formal_charges, molecule.bond_idxs, molecule.bond_orders)
-        self.topologies[smiles] = TensorTopology(*map(torch.from_numpy, tensors), maps)
+        self.topologies[smiles] = TensorTopology(
+            atomic_nums=torch.from_numpy(molecule.atomic_nums),
+            formal_charges=torch.from_numpy(molecule.formal_charges),
+            bond_idxs=torch.from_numpy(molecule.bond_idxs),
+            bond_orders=torch.from_numpy(molecule.bond_orders),
+            parameters=maps,
+        )
 
     def finish(
         self, engine: str, charge_model: str, charge_model_sha256: str, versions: dict[str, str]

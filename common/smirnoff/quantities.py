@@ -6,10 +6,10 @@ in a file is ever evaluated as code. Values come out in the units used inside: A
 charge. Each of these has the factor 1, so that a number written in them reads back bit for bit.
 """
 
+import dataclasses
 import functools
 import math
 import re
-import typing
 
 from common.units import BOHR_TO_ANGSTROM, KILOJOULE_PER_KILOCALORIE
 
@@ -19,7 +19,8 @@ MAX_LENGTH = 200
 _BASES = ("length", "energy", "amount", "angle", "charge")
 
 
-class Quantity(typing.NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Quantity:
     """A value in the units used inside, and its exponents of length, energy, amount, angle and charge."""
 
     value: float
@@ -92,7 +93,9 @@ def _find_unit(name: str) -> Quantity:
     raise ValueError(f"unknown unit {name!r}")
 
 
-_TOKEN = re.compile(r"\s*(?:(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|([^\W\d]\w*)|(\*\*|[*/^()+-]))")
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d]\w*)|(?P<sign>\*\*|[*/^()+-]))"
+)
 
 
 class _Parser:
@@ -106,8 +109,8 @@ class _Parser:
             match = _TOKEN.match(text, position)
             if match is None:
                 raise ValueError(f"unexpected {text[position:].strip()[:10]!r}")
-            kind = ("number", "name", "sign")[match.lastindex - 1]
-            self.tokens.append((kind, match[match.lastindex]))
+            [(kind, token)] = [(name, part) for name, part in match.groupdict().items() if part is not None]
+            self.tokens.append((kind, token))
             position = match.end()
         self.position = 0
 
@@ -137,8 +140,8 @@ class _Parser:
     def read_factor(self) -> Quantity:
         kind, text = self.take()
         if text in ("+", "-"):
-            value, dimension = self.read_factor()
-            return Quantity(-value if text == "-" else value, dimension)
+            factor = self.read_factor()
+            return Quantity(-factor.value if text == "-" else factor.value, factor.dimension)
         if kind == "number":
             quantity = Quantity(float(text), _PLAIN)
         elif kind == "name":

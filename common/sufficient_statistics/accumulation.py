@@ -216,17 +216,19 @@ def _describe_pass(
     costs: dict[str, typing.Any],
 ) -> Statistics:
     rows = [row for shard in plan.shards for row in shard]
-    keys: dict[str | tuple[str, str], set[str]] = {name: set() for name in (*SPLITS, *groups)}
+    keys_of_splits: dict[str, set[str]] = {split: set() for split in SPLITS}
+    keys_of_groups: dict[tuple[str, str], set[str]] = {group: set() for group in groups}
     for row in rows:
-        for name in (row.split, (row.source, row.split)):
-            keys[name].add(compute_connectivity_key(row.smiles))
+        key = compute_connectivity_key(row.smiles)
+        keys_of_splits[row.split].add(key)
+        keys_of_groups[row.source, row.split].add(key)
     return Statistics(
         linearization=Linearization(molecules.force_field, plan.vdw_pairs),
         features=plan.features,
         groups={
             name: GroupStatistics(
                 n_entries=int(sums["counts"][0]),
-                n_molecules=len(keys[name]),
+                n_molecules=len(keys_of_groups[name]),
                 n_conformers=int(sums["counts"][1]),
                 sum_squared_weights=sums["sum_squared_weights"].item(),
                 **{matrix: sums[matrix] for matrix in MATRICES},
@@ -235,7 +237,7 @@ def _describe_pass(
         },
         exercise=_count_exercise([row for row in rows if row.split == "train"], molecules),
         splits={row.smiles: row.split for row in rows},
-        n_molecules={split: len(keys[split]) for split in SPLITS},
+        n_molecules={split: len(keys_of_splits[split]) for split in SPLITS},
         fingerprint=fingerprint,
         is_reused=False,
         **costs,

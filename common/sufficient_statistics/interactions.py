@@ -138,7 +138,7 @@ class _Builder:
     def _read_map(self, topology: TensorTopology, type_: str, n_particles: int) -> tuple[numpy.ndarray, numpy.ndarray]:
         if type_ not in self.potentials or type_ not in topology.parameters:
             return numpy.zeros((0, n_particles), dtype=numpy.int64), numpy.zeros(0, dtype=numpy.int64)
-        map_ = topology.parameters[type_]
+        map_ = topology.get_valence_map(type_)
         return map_.particle_idxs.numpy().reshape(-1, n_particles), map_.parameter_idxs.numpy()
 
     def _gather(self, type_: str, name: str, rows: numpy.ndarray) -> numpy.ndarray:
@@ -177,8 +177,8 @@ class _Builder:
         for type_ in ("vdW", "Electrostatics"):
             scales[type_] = numpy.zeros((n_atoms, n_atoms))
             if type_ in self.potentials and type_ in topology.parameters:
-                pairs, scale = find_scaled_pairs(topology, self.potentials[type_])
-                scales[type_][tuple(pairs.numpy().T)] = scale.numpy()
+                pairs, factors = find_scaled_pairs(topology, self.potentials[type_])
+                scales[type_][tuple(pairs.numpy().T)] = factors.numpy()
         i, j = numpy.nonzero((scales["vdW"] != 0.0) | (scales["Electrostatics"] != 0.0))
         scale = scales["vdW"][i, j]
         epsilon, sigma, feature = self._mix_types(topology, i, j, scale != 0.0)

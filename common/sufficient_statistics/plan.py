@@ -87,8 +87,8 @@ def plan_pass(
     """
     index = [row for source in list_sources(data) for row in index_rows(data / source, molecules, parameters)]
     smiles = sorted({row.smiles for row in index})
-    features = {one: _list_parameters(molecules.topologies[one]) for one in smiles}
-    rows = assign_rows(index, split_molecules(smiles, settings.split, features).__getitem__)
+    parameters_of = {one: _list_parameters(molecules.topologies[one]) for one in smiles}
+    rows = assign_rows(index, split_molecules(smiles, settings.split, parameters_of).__getitem__)
     shards, costs = _cut_shards(rows, {one: _estimate_cost(molecules.topologies[one]) for one in smiles})
     used = [molecules.topologies[one] for one in smiles]
     pairs = find_vdw_pairs(used, molecules.force_field) if settings.with_vdw else torch.zeros((0, 2), dtype=torch.int64)
