@@ -30,7 +30,9 @@ def make_plain_force_field(force_field: TensorForceField) -> dict[str, typing.An
 
 
 def _make_plain_potential(potential: TensorPotential) -> dict[str, typing.Any]:
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(potential).items()}
+    plain: dict[str, typing.Any] = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in vars(potential).items()
+    }
     for name in ("parameters", "attributes"):  # a fit may leave them as views of something larger, or with gradients
         if plain[name] is not None:
             plain[name] = plain[name].detach().clone(memory_format=torch.contiguous_format)
