@@ -99,3 +99,22 @@ def check_fractions(validation_fraction: float, test_fraction: float) -> None:
             f"split fractions validation {validation_fraction} and test {test_fraction}: each must be at least 0 and "
             "their sum less than 1"
         )
+
+
+def assign_folds(smiles: collections.abc.Iterable[str], n_folds: int, seed: int) -> dict[str, int]:
+    """Deals molecules out to folds of equal size, reproducibly; all SMILES of one molecule fall into one fold.
+
+    Args:
+        smiles: fully mapped SMILES.
+        n_folds: at least 2.
+        seed: another seed, other folds.
+
+    Raises:
+        ValueError: there are fewer molecules than folds.
+    """
+    keys = {one: compute_connectivity_key(one) for one in smiles}
+    ranked = sorted(set(keys.values()), key=lambda key: hashlib.sha256(f"folds {seed}|{key}".encode()).digest())
+    if len(ranked) < n_folds:
+        raise ValueError(f"{len(ranked)} molecules cannot be dealt out to {n_folds} folds")
+    places = {key: i % n_folds for i, key in enumerate(ranked)}
+    return {one: places[key] for one, key in keys.items()}

@@ -254,6 +254,11 @@ _TERMS = {
 }
 
 
+def canonicalize_term(section: str, atoms: Atoms) -> Atoms:
+    """The one way in which this house writes an interaction, whichever way a pattern lies on it."""
+    return _sort_improper(atoms) if section == "ImproperTorsions" else _sort_ends(atoms)
+
+
 def _sort_ends(atoms: Atoms) -> Atoms:
     """The same bond, angle or torsion read from its lower end."""
     return atoms if atoms[0] < atoms[-1] else atoms[::-1]

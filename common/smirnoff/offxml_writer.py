@@ -75,7 +75,7 @@ def format_offxml(text: str, force_field: TensorForceField, provenance: collecti
         index = {parameter.smirks: i for i, parameter in enumerate(parameters)}
         changes += _find_changes(potential, originals[potential.type], section, index)
     data = text.encode("utf-8")
-    positions = _locate_elements(data)
+    positions = locate_elements(data)
     edits = sorted(
         (_make_edit(data, positions[change.section, change.parameter], change) for change in changes), reverse=True
     )
@@ -115,7 +115,7 @@ def _find_changes(
             yield _Change(section, index[key.id], attribute, f"{value!r} * {unit}")
 
 
-def _locate_elements(data: bytes) -> dict[tuple[str, int], int]:
+def locate_elements(data: bytes) -> dict[tuple[str, int], int]:
     """Where the tags of the root and of all parameters start [bytes]; parameters are counted within their section."""
     positions: dict[tuple[str, int], int] = {}
     path: list[str] = []

@@ -1,0 +1,144 @@
+"""The sums of the loss at the grain of leaves, in folds of molecules.
+
+Any typing coarser than the leaves has Gram matrices that are sums of rows and columns of these, so that one pass over
+the data serves every split of every parameter. A molecule touches few leaves: the matrices are sparse.
+"""
+
+import collections.abc
+import dataclasses
+import functools
+import itertools
+import os
+import pathlib
+
+import numpy
+import scipy.sparse
+
+from common.data.dataset import open_dataset, read_entries
+from common.data.index import index_sources
+from common.data.weighting import ConformerSelection, weigh_conformers
+from common.forcefields.tensors import ParameterizedMolecules
+from common.molecules.mapped_smiles import compute_connectivity_key
+from common.processes.pool import Prepared, run_in_processes
+from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
+from common.sufficient_statistics.interactions import build_interactions
+from common.sufficient_statistics.linearization import Linearization
+
+SLICE_MOLECULES = 8
+"""Molecules whose interactions are laid out at once."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LossSettings:
+    """What the loss is made of.
+
+    Attributes:
+        force_weight: [Angstrom²] of the forces.
+        source_weights: of the entries of each source; others 1.
+        conformers: which count.
+    """
+
+    force_weight: float = 1.0
+    source_weights: collections.abc.Mapping[str, float] = dataclasses.field(default_factory=dict)
+    conformers: ConformerSelection = ConformerSelection()  # noqa: RUF009 (frozen)
+
+
+@dataclasses.dataclass(frozen=True)
+class LeafStatistics:
+    """Sums of the Gram matrices of entries, energies and weighted forces together.
+
+    Attributes:
+        linearization: of the expanded force field.
+        grams: for each fold the sum over its entries, ``shape=(n_columns + 1, n_columns + 1)``, the residual last.
+        weights: for each fold the sum of its entries' weights.
+        molecules: which leaf columns a molecule has, ``shape=(n_molecules, n_columns + 1)`` bool; molecules are told
+            apart by connectivity.
+    """
+
+    linearization: Linearization
+    grams: list[scipy.sparse.csr_array]
+    weights: numpy.ndarray
+    molecules: scipy.sparse.csr_array
+
+
+def compute_leaf_statistics(
+    data: str | os.PathLike,
+    molecules: ParameterizedMolecules,
+    folds: collections.abc.Mapping[str, int],
+    n_folds: int,
+    settings: LossSettings,
+    n_workers: int = 1,
+) -> LeafStatistics:
+    """One pass over the entries of the molecules in ``folds``.
+
+    Args:
+        data: folder of data sets.
+        molecules: with leaves for parameters (:func:`common.type_discovery.leaves.find_leaves`).
+        folds: the fold of each mapped SMILES that counts.
+        n_folds: how many there are.
+        settings: what the loss is made of.
+        n_workers: number of processes.
+    """
+    data = pathlib.Path(data)
+    rows: dict[str, list[tuple[str, int]]] = {}
+    for row in index_sources(data):
+        if row.smiles in folds:
+            rows.setdefault(row.smiles, []).append((row.source, row.row))
+    smiles = sorted(rows)
+    slices = [
+        [(one, rows[one]) for one in smiles[start : start + SLICE_MOLECULES]]
+        for start in range(0, len(smiles), SLICE_MOLECULES)
+    ]
+    n_columns = Linearization(molecules.force_field).n_features + 1
+    grams = [scipy.sparse.csr_array((n_columns, n_columns)) for _ in range(n_folds)]
+    weights = numpy.zeros(n_folds)
+    keys = sorted({compute_connectivity_key(one) for one in smiles})
+    touched: list[tuple[int, numpy.ndarray]] = []
+    prepared = Prepared(functools.partial, (_accumulate_slice, data, molecules, settings))
+    results = run_in_processes(prepared, slices, n_workers, [len(one) for one in slices], "leaves", "molecule")
+    for one, (columns, matrix, weight) in itertools.chain.from_iterable(
+        zip((s for s, _ in slice_), result, strict=True) for slice_, result in zip(slices, results, strict=True)
+    ):
+        fold = folds[one]
+        n = len(columns)
+        entries = (matrix.ravel(), (numpy.repeat(columns, n), numpy.tile(columns, n)))
+        grams[fold] = grams[fold] + scipy.sparse.csr_array(entries, shape=(n_columns, n_columns))
+        weights[fold] += weight
+        touched.append((keys.index(compute_connectivity_key(one)), columns[:-1]))
+    pairs = numpy.concatenate([numpy.stack((numpy.full(len(c), i), c)) for i, c in touched], axis=1)
+    has = scipy.sparse.csr_array(
+        (numpy.ones(pairs.shape[1], dtype=bool), (pairs[0], pairs[1])), shape=(len(keys), n_columns)
+    )
+    return LeafStatistics(Linearization(molecules.force_field), grams, weights, has)
+
+
+def _accumulate_slice(
+    data: pathlib.Path,
+    molecules: ParameterizedMolecules,
+    settings: LossSettings,
+    slice_: list[tuple[str, list[tuple[str, int]]]],
+) -> list[tuple[numpy.ndarray, numpy.ndarray, float]]:
+    """For each molecule its columns with the residual's, its summed Gram matrix on these, and its weight."""
+    linearization = Linearization(molecules.force_field)
+    interactions = build_interactions([molecules.topologies[smiles] for smiles, _ in slice_], linearization)
+    phi = linearization.compute(molecules.force_field)
+    results = []
+    for i, (_, rows) in enumerate(slice_):
+        columns = numpy.append(interactions.features[i], linearization.n_features)
+        total, weight = numpy.zeros((len(columns), len(columns))), 0.0
+        for grams in compute_entry_grams(_iterate_entries(data, rows, i, settings), interactions, phi):
+            own = settings.source_weights.get(grams.source.entry.entry, 1.0)
+            total += own * (grams.energy + settings.force_weight * grams.forces).numpy()
+            weight += own
+        results.append((columns, total, weight))
+    return results
+
+
+def _iterate_entries(
+    data: pathlib.Path, rows: list[tuple[str, int]], molecule_idx: int, settings: LossSettings
+) -> collections.abc.Iterator[WeightedEntry]:
+    """The entries of one molecule; their ``entry`` names the source, which weighs them."""
+    for source, row in rows:
+        [entry] = read_entries(open_dataset(data / source), [row])
+        entry, weights = weigh_conformers(entry, settings.conformers)
+        yield WeightedEntry(dataclasses.replace(entry, entry=source), molecule_idx, weights)
