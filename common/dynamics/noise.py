@@ -1,18 +1,11 @@
 """Noise of each replica from a generator of its own: the same whichever replicas run, on however many processes."""
 
 import collections.abc
-import hashlib
 
 import torch
 
 BLOCK_STEPS = 50
 """Steps whose noise is drawn at once; part of what determines a trajectory."""
-
-
-def make_generator(*key: int | str) -> torch.Generator:
-    """A generator seeded by numbers and words, e.g. ``(seed, "noise", cycle, epoch, replica)``."""
-    digest = hashlib.sha256("|".join(str(part) for part in key).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 class ReplicaNoise:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from common.dynamics.langevin import Langevin, run_langevin
-from common.dynamics.noise import ReplicaNoise, make_generator
+from common.dynamics.noise import ReplicaNoise
 from common.dynamics.states import begin, compute_kinetic_energy, draw_velocities
+from common.processes.generators import make_generator
 from common.units import FORCE_TO_ACCELERATION, GAS_CONSTANT
 
 TEMPERATURE = 300.0

@@ -2,7 +2,8 @@
 
 import torch
 
-from common.dynamics.noise import BLOCK_STEPS, ReplicaNoise, make_generator
+from common.dynamics.noise import BLOCK_STEPS, ReplicaNoise
+from common.processes.generators import make_generator
 
 
 def draw_all(replicas, n_steps):
