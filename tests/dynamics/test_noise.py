@@ -32,11 +32,3 @@ def test_numbers_are_normal_and_replicas_independent():
     assert (numbers.std(1) - 1.0).abs().max() < 0.08
     correlation = torch.corrcoef(numbers) - torch.eye(3)
     assert correlation.abs().max() < 0.1
-
-
-def test_another_key_is_another_stream():
-    streams = [
-        torch.randn(4, generator=make_generator(*key)) for key in ((0, "noise", 1), (0, "noise", 2), (1, "noise", 1))
-    ]
-    assert len({tuple(stream.tolist()) for stream in streams}) == 3
-    assert torch.equal(streams[0], torch.randn(4, generator=make_generator(0, "noise", 1)))
