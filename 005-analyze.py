@@ -19,10 +19,10 @@ import time
 import tyro
 
 from common.analysis.console import print_results, print_what_to_do
-from common.analysis.evaluation import evaluate, index_data, load_candidates
-from common.analysis.figures import draw_all
+from common.analysis.error_statistics import sum_errors
 from common.analysis.folder import REPORT, create_analysis_folder, write_analysis
-from common.analysis.metrics import sum_over_entries
+from common.analysis.predictions import index_data, load_candidates, predict
+from common.analysis.report_figures import draw_all
 from common.analysis.results import collect_results
 from common.analysis.study import Study, add_force_fields, read_runs, study_parameters, study_runs
 from common.processes.memory import format_peak_memory
@@ -63,12 +63,12 @@ def main() -> None:
         study = add_force_fields(study, settings.force_field, folder / ".parameters", settings.n_workers)
         molecules = load_candidates(study.candidates)
         index = index_data(study.data, molecules, study.choose_split)
-        evaluation = evaluate(study.data, index.rows, study.candidates, study.conformers, settings.n_workers)
-        errors = sum_over_entries(evaluation)
-        results, tables = collect_results(study, index, evaluation, errors, molecules)
+        predictions = predict(study.data, index.rows, study.candidates, study.conformers, settings.n_workers)
+        errors = sum_errors(predictions)
+        results, tables = collect_results(study, index, predictions, errors, molecules)
         curves = {name: read_curves(run.folder) for name, run in zip(study.run_names, study.runs, strict=True)}
-        drawings = draw_all(results, evaluation, errors, curves)
-        write_analysis(folder, results, tables, drawings, curves)
+        figures = draw_all(results, predictions, errors, curves)
+        write_analysis(folder, results, tables, figures, curves)
     print_results(results)
     print(f"{time.perf_counter() - start:.0f} s, peak memory {format_peak_memory()}")
     print_what_to_do(final / REPORT, [run.folder for run in study.runs])

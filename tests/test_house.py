@@ -16,7 +16,7 @@ ROOMS_OF_THE_FIT = (
 )  # fmt: skip
 
 WITHOUT_OWN_TEST = {
-    "analysis/figures.py": "stages/test_005_analyze.py draws all figures of a real fit",
+    "analysis/report_figures.py": "stages/test_005_analyze.py draws all figures of a real fit",
     "analysis/folder.py": "stages/test_005_analyze.py looks at the folder, whole, interrupted and twice at once",
     "analysis/results.py": "stages/test_005_analyze.py computes its figures anew",
     "fitting/methods.py": "stages/test_004_train.py runs every method, whole and interrupted",

@@ -6,9 +6,9 @@ import os
 import pathlib
 import shutil
 
-from common.analysis.figures import Drawing
 from common.analysis.records import Results, Tables, WorstMolecule, to_plain
 from common.analysis.report import Picture, render_report
+from common.analysis.report_figures import ReportFigure
 from common.files.atomic import get_beside, name_full_disk, remove_leftovers
 from common.files.plain import write_json, write_table
 from common.reporting.plots import render_svg
@@ -44,7 +44,7 @@ def write_analysis(
     folder: pathlib.Path,
     results: Results,
     tables: Tables,
-    drawings: collections.abc.Mapping[str, collections.abc.Sequence[Drawing | None]],
+    figures: collections.abc.Mapping[str, collections.abc.Sequence[ReportFigure | None]],
     curves: collections.abc.Mapping[str, collections.abc.Mapping[str, Curve]],
 ) -> None:
     """Writes all files.
@@ -53,10 +53,10 @@ def write_analysis(
         folder: where to.
         results: what is to be said first.
         tables: all of it.
-        drawings: the figures by section of the report.
+        figures: the figures by section of the report.
         curves: the learning curves of each run.
     """
-    pictures = {section: [_render(drawing) for drawing in mine] for section, mine in drawings.items()}
+    pictures = {section: [_render(one) for one in mine] for section, mine in figures.items()}
     pictures["structures"] = [_draw_structure(i, record) for i, record in enumerate(results.worst_molecules, 1)]
     written = []
     for picture in (picture for mine in pictures.values() for picture in mine if picture is not None):
@@ -81,10 +81,10 @@ def write_analysis(
     (folder / REPORT).write_text(render_report(results, pictures, files, _choose_title(results)), encoding="utf-8")
 
 
-def _render(drawing: Drawing | None) -> Picture | None:
-    if drawing is None:
+def _render(one: ReportFigure | None) -> Picture | None:
+    if one is None:
         return None
-    return Picture(f"{drawing.name}.svg", drawing.description, render_svg(drawing.figure))
+    return Picture(f"{one.name}.svg", one.description, render_svg(one.figure))
 
 
 def _draw_structure(number: int, record: WorstMolecule) -> Picture:

@@ -8,8 +8,8 @@ import typing
 import numpy
 import torch
 
-from common.analysis.evaluation import Evaluation
-from common.analysis.metrics import EntryErrors, describe_molecules
+from common.analysis.error_statistics import ErrorSums, describe_molecules
+from common.analysis.predictions import Predictions
 from common.analysis.records import MoleculeErrors, Profile, WorstMolecule
 from common.analysis.study import Study
 from common.data.dataset import Entry, open_dataset, read_entries
@@ -108,8 +108,8 @@ def build_profile(
 
 def find_worst_molecules(
     study: Study,
-    evaluation: Evaluation,
-    errors: EntryErrors,
+    predictions: Predictions,
+    errors: ErrorSums,
     candidate: str,
     molecules: ParameterizedMolecules,
 ) -> list[WorstMolecule]:
@@ -135,7 +135,7 @@ def find_worst_molecules(
         worst_in = max(multiples, key=multiples.__getitem__)
         mine = numpy.flatnonzero(errors.keys == record.molecule)
         entry = int(mine[numpy.argmax(errors.energy_squares[i, mine] / errors.n_confs[mine])])
-        row = evaluation.rows[entry]
+        row = predictions.rows[entry]
         [stored] = read_entries(open_dataset(study.data / row.source), [row.row])
         worst.append(
             WorstMolecule(
@@ -145,22 +145,22 @@ def find_worst_molecules(
                 smiles=row.smiles,
                 source=row.source,
                 entry=stored.entry,
-                profile=_build_entry_profile(evaluation, entry, stored, study.conformers, molecules),
+                profile=_build_entry_profile(predictions, entry, stored, study.conformers, molecules),
             )
         )
     return worst
 
 
 def _build_entry_profile(
-    evaluation: Evaluation,
+    predictions: Predictions,
     entry: int,
     stored: Entry,
     conformers: ConformerSelection,
     molecules: ParameterizedMolecules,
 ) -> Profile | None:
-    row = evaluation.rows[entry]
+    row = predictions.rows[entry]
     kept, _ = weigh_conformers(stored, conformers)
-    place = slice(evaluation.starts[entry], evaluation.starts[entry] + row.n_confs)
+    place = slice(predictions.starts[entry], predictions.starts[entry] + row.n_confs)
     scan = find_scan(molecules.topologies[row.smiles], kept.coords)
-    energies = {name: values[place] for name, values in zip(evaluation.names, evaluation.energies, strict=True)}
-    return build_profile(evaluation.reference[place], energies, scan)
+    energies = {name: values[place] for name, values in zip(predictions.names, predictions.energies, strict=True)}
+    return build_profile(predictions.reference[place], energies, scan)

@@ -8,7 +8,7 @@ import collections.abc
 import dataclasses
 import typing
 
-from common.analysis.changes import Change
+from common.analysis.parameter_changes import Change
 
 Interval = tuple[float, float]
 

@@ -3,16 +3,16 @@
 import collections.abc
 import dataclasses
 
-from common.analysis.changes import Change, find_usage, list_changes, rank_changes, read_details
-from common.analysis.evaluation import Evaluation, Index
-from common.analysis.metrics import (
+from common.analysis.error_statistics import (
     INTERVAL_METHOD,
-    EntryErrors,
+    ErrorSums,
     compare_candidates,
-    compute_metrics,
+    compute_group_errors,
     describe_molecules,
     describe_parameter_errors,
 )
+from common.analysis.parameter_changes import Change, find_usage, list_changes, rank_changes, read_details
+from common.analysis.predictions import Index, Predictions
 from common.analysis.profiles import find_worst_molecules
 from common.analysis.records import (
     DataDescription,
@@ -40,14 +40,14 @@ MIN_USERS = 5
 """A parameter is shown among those if so many molecules use it and so many others do not."""
 
 FOCUS_ORDER = ("test", "validation", "new", "train", "all")
-"""The first of these splits that has data is the one whose figures count."""
+"""The first of these splits that has data is the one whose errors count."""
 
 
 def collect_results(
     study: Study,
     index: Index,
-    evaluation: Evaluation,
-    errors: EntryErrors,
+    predictions: Predictions,
+    errors: ErrorSums,
     molecules: collections.abc.Mapping[str, ParameterizedMolecules],
 ) -> tuple[Results, Tables]:
     """What is to be said first about a study, and the tables with all of it.
@@ -55,10 +55,10 @@ def collect_results(
     Args:
         study: what was analyzed.
         index: its entries.
-        evaluation, errors: what was computed for them.
+        predictions, errors: what was computed for them.
         molecules: of each candidate.
     """
-    groups = compute_metrics(errors)
+    groups = compute_group_errors(errors)
     focus = next(split for split in FOCUS_ORDER if any(group.split == split for group in groups))
     main_candidate = study.after or errors.names[0]
     main_molecules = molecules[main_candidate]
@@ -96,7 +96,7 @@ def collect_results(
         parameter_errors=[
             record for record in parameter_errors if MIN_USERS <= record.n_molecules <= n_molecules - MIN_USERS
         ][:N_PARAMETER_ERRORS],
-        worst_molecules=find_worst_molecules(study, evaluation, errors, main_candidate, main_molecules),
+        worst_molecules=find_worst_molecules(study, predictions, errors, main_candidate, main_molecules),
         runs=[_describe_run(*pair) for pair in zip(study.run_names, study.runs, strict=True)],
         data=DataDescription(str(study.data), _read_fingerprints(study)),
         force_fields={name: _describe_force_field(one) for name, one in molecules.items()},
@@ -109,7 +109,7 @@ def _list_changes(
     study: Study,
     molecules: collections.abc.Mapping[str, ParameterizedMolecules],
     usage: dict[str, set[tuple[str, str]]],
-    errors: EntryErrors,
+    errors: ErrorSums,
 ) -> list[Change]:
     """The trained values; those that no training molecule uses are not determined, whatever else is known."""
     if study.before is None or study.after is None:

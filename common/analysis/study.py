@@ -9,14 +9,14 @@ import typing
 
 import numpy
 
-from common.analysis.evaluation import Candidate
-from common.analysis.metrics import EntryErrors
+from common.analysis.error_statistics import ErrorSums
+from common.analysis.predictions import Candidate
 from common.data.index import index_sources
 from common.data.weighting import ConformerSelection
 from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.forcefields.parameter_file import save_parameters
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.runs.folder import find_latest_run
+from common.runs.folder import CONFIG, SUMMARY, find_latest_run
 from common.runs.names import label_runs
 from common.smirnoff.find import find_force_field
 from common.smirnoff.offxml import read_force_field
@@ -105,14 +105,14 @@ def read_run(path: str | os.PathLike) -> Run:
         ValueError: a file of the run is damaged.
     """
     folder = pathlib.Path(path)
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG).is_file():
         folder = find_latest_run(folder)
-    if not (folder / "summary.json").is_file():
+    if not (folder / SUMMARY).is_file():
         raise MissingArtifactError(
             f"{folder}: this run has not ended (no summary.json)", "run", detail=f" --resume {folder}, or wait"
         )
-    config = _read_json(folder / "config.json", ("trained", "data", "parameters", "force_weight"))
-    summary = _read_json(folder / "summary.json", ("splits", "loss_initial", "loss_final"))
+    config = _read_json(folder / CONFIG, ("trained", "data", "parameters", "force_weight"))
+    summary = _read_json(folder / SUMMARY, ("splits", "loss_initial", "loss_final"))
     splits = _read_json(folder / "splits.json", ())
     names = [field.name for field in dataclasses.fields(ConformerSelection)]
     missing = [name for name in names if name not in config]
@@ -140,7 +140,7 @@ def read_runs(paths: collections.abc.Sequence[str | os.PathLike]) -> list[Run]:
 
 def _is_under_way(folder: pathlib.Path) -> bool:
     """True of a run that has begun and has not ended, whether it still works or was stopped."""
-    return (folder / "config.json").is_file() and not (folder / "summary.json").is_file()
+    return (folder / CONFIG).is_file() and not (folder / SUMMARY).is_file()
 
 
 def _read_json(path: pathlib.Path, keys: collections.abc.Iterable[str]) -> dict[str, typing.Any]:
@@ -243,9 +243,9 @@ class SplitChooser:
 
 
 def check_run(
-    run: Run, ends: tuple[str, str], study: Study, errors: EntryErrors, molecules_are_missing: bool
+    run: Run, ends: tuple[str, str], study: Study, errors: ErrorSums, molecules_are_missing: bool
 ) -> list[str]:
-    """What a reader must know before believing the figures of a run; nothing where all is well.
+    """What a reader must know before believing the errors of a run; nothing where all is well.
 
     Args:
         run: one of the study's.
@@ -278,7 +278,7 @@ def check_run(
     ]
 
 
-def check_losses(run: Run, errors: EntryErrors, names: collections.abc.Mapping[str, str]) -> list[str]:
+def check_losses(run: Run, errors: ErrorSums, names: collections.abc.Mapping[str, str]) -> list[str]:
     """Compares the losses that stage 004 read off its statistics with those of the direct evaluation.
 
     Args:

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from common.analysis.evaluation import evaluate_here, index_data
-from common.analysis.figures import draw_parity
-from common.analysis.metrics import compute_metrics, sum_over_entries
+from common.analysis.error_statistics import compute_group_errors, sum_errors
+from common.analysis.predictions import index_data, predict_here
 from common.analysis.records import find_group
+from common.analysis.report_figures import draw_parity
 from common.analysis.words import describe_columns
 from common.data.splits import SplitRow, SplitSettings
 from common.data.weighting import ConformerSelection
@@ -111,14 +111,14 @@ def _draw_images(
     rows = index_data(data, candidates, lambda smiles: splits.get(smiles, "new")).rows
     focus = next(split for split in (*FOCUS_ORDER, "new") if any(row.split == split for row in rows))
     chosen = _thin([row for row in rows if row.split == focus])
-    evaluation = evaluate_here(data, chosen, candidates, conformers)
-    errors = sum_over_entries(evaluation)
-    group = find_group(compute_metrics(errors), focus)
+    predictions = predict_here(data, chosen, candidates, conformers)
+    errors = sum_errors(predictions)
+    group = find_group(compute_group_errors(errors), focus)
     steps = {"initial": 0, "fitted": last_epoch}
-    for quantity, drawings in draw_parity(evaluation, errors, group).items():
-        for name, drawing in zip(evaluation.names, drawings, strict=True):
+    for quantity, figures in draw_parity(predictions, errors, group).items():
+        for name, report_figure in zip(predictions.names, figures, strict=True):
             if name in steps:
-                yield f"parity-{quantity}/{focus}", steps[name], _to_pixels(drawing.figure)
+                yield f"parity-{quantity}/{focus}", steps[name], _to_pixels(report_figure.figure)
 
 
 def _thin(rows: list[SplitRow]) -> list[SplitRow]:

@@ -32,7 +32,7 @@ class ChargeError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Part:
+class _Fragment:
     """A connected part of a molecule that goes through the network.
 
     Attributes:
@@ -81,38 +81,38 @@ class ChargeModel:
             their place, the error that says why the model refuses it.
         """
         results: list[numpy.ndarray | ChargeError] = []
-        parts: list[_Part] = []
+        fragments: list[_Fragment] = []
         for mol in mols:
             charges = numpy.empty(mol.GetNumAtoms())
             try:
-                parts += self._prepare(mol, charges)
+                fragments += self._prepare(mol, charges)
             except ValueError as error:
                 results.append(ChargeError(f"{_write_name(mol)}: {error}"))
             else:
                 results.append(charges)
-            if sum(len(part.atom_idxs) for part in parts) >= BATCH_ATOMS:
-                self._predict(parts)
-                parts = []
-        if parts:
-            self._predict(parts)
+            if sum(len(fragment.atom_idxs) for fragment in fragments) >= BATCH_ATOMS:
+                self._predict(fragments)
+                fragments = []
+        if fragments:
+            self._predict(fragments)
         return [_restore_total(mol, result) for mol, result in zip(mols, results, strict=True)]
 
-    def _prepare(self, mol: Chem.Mol, charges: numpy.ndarray) -> list[_Part]:
+    def _prepare(self, mol: Chem.Mol, charges: numpy.ndarray) -> list[_Fragment]:
         """Fills in what the look-up table knows, and returns what is left for the network."""
         if any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):
             raise ValueError("Molecule contains radical electrons; force fields describe closed shells")
-        parts = []
-        for atom_idxs, part in _split_into_parts(mol):
-            known = self._table.find_charges(part)
+        fragments = []
+        for atom_idxs, fragment in _split_into_fragments(mol):
+            known = self._table.find_charges(fragment)
             if known is None:
-                self._check_domain(part)
-                features = compute_atom_features(part, self._features)
-                bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in part.GetBonds()]
+                self._check_domain(fragment)
+                features = compute_atom_features(fragment, self._features)
+                bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in fragment.GetBonds()]
                 bond_idxs = numpy.array(bonds, dtype=numpy.int64).reshape(-1, 2)
-                parts.append(_Part(charges, atom_idxs, features, bond_idxs, Chem.GetFormalCharge(part)))
+                fragments.append(_Fragment(charges, atom_idxs, features, bond_idxs, Chem.GetFormalCharge(fragment)))
             else:
                 charges[list(atom_idxs)] = known
-        return parts
+        return fragments
 
     def _check_domain(self, mol: Chem.Mol) -> None:
         """Refuses what the model was not trained on, in the terms that users of openff-nagl know."""
@@ -124,25 +124,27 @@ class ChargeModel:
             if mol.HasSubstructMatch(pattern):
                 raise ValueError(f"Molecule contains forbidden SMARTS pattern {smarts}")
 
-    def _predict(self, parts: list[_Part]) -> None:
-        """Puts the charges of the parts into those of their molecules."""
-        sizes = [len(part.atom_idxs) for part in parts]
+    def _predict(self, fragments: list[_Fragment]) -> None:
+        """Puts the charges of the fragments into those of their molecules."""
+        sizes = [len(fragment.atom_idxs) for fragment in fragments]
         starts = numpy.cumsum([0, *sizes])
         graph = AtomGraph(
-            features=torch.from_numpy(numpy.concatenate([part.features for part in parts])),
+            features=torch.from_numpy(numpy.concatenate([fragment.features for fragment in fragments])),
             bond_idxs=torch.from_numpy(
-                numpy.concatenate([part.bond_idxs + start for part, start in zip(parts, starts[:-1], strict=True)])
+                numpy.concatenate(
+                    [fragment.bond_idxs + start for fragment, start in zip(fragments, starts[:-1], strict=True)]
+                )
             ),
-            molecule_idxs=torch.repeat_interleave(torch.arange(len(parts)), torch.tensor(sizes)),
-            total_charges=torch.tensor([part.total_charge for part in parts], dtype=torch.float64),
+            molecule_idxs=torch.repeat_interleave(torch.arange(len(fragments)), torch.tensor(sizes)),
+            total_charges=torch.tensor([fragment.total_charge for fragment in fragments], dtype=torch.float64),
         )
         predicted = self._network.compute_charges(graph).numpy()
-        for part, start, size in zip(parts, starts[:-1], sizes, strict=True):
-            part.charges[list(part.atom_idxs)] = predicted[start : start + size]
+        for fragment, start, size in zip(fragments, starts[:-1], sizes, strict=True):
+            fragment.charges[list(fragment.atom_idxs)] = predicted[start : start + size]
 
 
-def _split_into_parts(mol: Chem.Mol) -> list[tuple[tuple[int, ...], Chem.Mol]]:
-    """The connected parts, each with the positions of its atoms in the molecule."""
+def _split_into_fragments(mol: Chem.Mol) -> list[tuple[tuple[int, ...], Chem.Mol]]:
+    """The connected fragments, each with the positions of its atoms in the molecule."""
     atom_idxs = Chem.GetMolFrags(mol)
     if len(atom_idxs) == 1:
         return [(atom_idxs[0], mol)]

@@ -16,7 +16,7 @@ import defusedxml.ElementTree
 
 from common.forcefields.terms import N_PARTICLES
 from common.smirnoff.smirks import Pattern, compile_smirks
-from common.smirnoff.values import Reader, read_settings, read_values
+from common.smirnoff.values import Reader, read_attributes, read_values
 
 VERSION = "0.3"
 """The version of the file format (that of single sections goes up to 0.5)."""
@@ -189,7 +189,7 @@ def _read_section(element: xml.etree.ElementTree.Element, name: str) -> Section:
             f"{where}: version {attributes.get('version')!r} is not supported, only {', '.join(SECTION_VERSIONS)}"
         )
     try:
-        settings = read_settings(element.tag, attributes)
+        settings = read_attributes(element.tag, attributes)
     except ValueError as error:
         raise ForceFieldError(f"{where}, {error}") from error
     parameters = []

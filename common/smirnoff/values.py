@@ -95,7 +95,7 @@ class Reader:
         return n_terms
 
 
-def read_settings(section: str, attributes: dict[str, str]) -> dict[str, float]:
+def read_attributes(section: str, attributes: dict[str, str]) -> dict[str, float]:
     """The numbers of a whole section, and a check of its switches.
 
     Raises:

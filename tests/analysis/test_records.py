@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from common.analysis.changes import Change
+from common.analysis.parameter_changes import Change
 from common.analysis.records import (
     CandidateErrors,
     GroupErrors,

@@ -16,9 +16,9 @@ import numpy
 import pytest
 import torch
 
-from common.analysis.evaluation import evaluate_here, index_data, load_candidates
+from common.analysis.error_statistics import sum_errors
 from common.analysis.folder import create_analysis_folder
-from common.analysis.metrics import sum_over_entries
+from common.analysis.predictions import index_data, load_candidates, predict_here
 from common.analysis.study import check_run, read_run, study_runs
 from common.data.dataset import list_sources, open_dataset, read_entries
 from common.forcefields.energy import compute_energy, compute_forces
@@ -301,7 +301,7 @@ def evaluate_run(run, data):
     study = study_runs([run], data, None)
     candidates = load_candidates(study.candidates)
     rows = index_data(study.data, candidates, study.choose_split).rows
-    return study, sum_over_entries(evaluate_here(study.data, rows, candidates, study.conformers))
+    return study, sum_errors(predict_here(study.data, rows, candidates, study.conformers))
 
 
 def test_data_that_changed_since_the_fit_are_noticed(project, tmp_path):

@@ -5,16 +5,16 @@ import math
 import numpy
 import pytest
 
-from common.analysis import metrics
-from common.analysis.evaluation import Evaluation
-from common.analysis.metrics import (
+from common.analysis.error_statistics import (
+    MIN_MOLECULES,
     compare_candidates,
-    compute_metrics,
+    compute_group_errors,
     describe_molecules,
     describe_parameter_errors,
     resample_molecules,
-    sum_over_entries,
+    sum_errors,
 )
+from common.analysis.predictions import Predictions
 from common.analysis.records import RelativeChange
 from common.data.splits import SplitRow
 
@@ -35,13 +35,13 @@ ENTRIES = [
 ]
 
 
-def make_evaluation(entries=ENTRIES, seed: int = 0, with_weights: bool = True) -> Evaluation:
+def make_predictions(entries=ENTRIES, seed: int = 0, with_weights: bool = True) -> Predictions:
     """Random energies and residuals of two candidates."""
     random = numpy.random.default_rng(seed)
     n_confs = [entry[3] for entry in entries]
     weights = [random.random(n) if with_weights else numpy.ones(n) for n in n_confs]
     total = sum(n_confs)
-    return Evaluation(
+    return Predictions(
         names=("initial", "fitted"),
         rows=tuple(SplitRow(s, i, f"[{key}]", n, 3 * n * m, split) for i, (s, split, key, n, m) in enumerate(entries)),
         keys=tuple(entry[2] for entry in entries),
@@ -55,24 +55,24 @@ def make_evaluation(entries=ENTRIES, seed: int = 0, with_weights: bool = True) -
     )
 
 
-def compute_by_loops(evaluation: Evaluation, i: int, chosen: list[int]) -> dict[str, float]:
+def compute_by_loops(predictions: Predictions, i: int, chosen: list[int]) -> dict[str, float]:
     """The figures of candidate ``i`` on some entries, conformer by conformer."""
     squares = magnitudes = force_squares = force_magnitudes = n_confs = n_components = 0.0
     loss_energy, loss_forces = [], []
     for entry in chosen:
-        start, n = evaluation.starts[entry], evaluation.n_confs[entry]
-        n_atoms = evaluation.n_atoms[entry]
-        differences = [evaluation.energies[i, c] - evaluation.reference[c] for c in range(start, start + n)]
-        weights = [evaluation.weights[c] for c in range(start, start + n)]
+        start, n = predictions.starts[entry], predictions.n_confs[entry]
+        n_atoms = predictions.n_atoms[entry]
+        differences = [predictions.energies[i, c] - predictions.reference[c] for c in range(start, start + n)]
+        weights = [predictions.weights[c] for c in range(start, start + n)]
         mean = sum(differences) / n
         weighted_mean = sum(w * d for w, d in zip(weights, differences, strict=True))
         squares += sum((d - mean) ** 2 for d in differences)
         magnitudes += sum(abs(d - mean) for d in differences)
         loss_energy.append(sum(w * (d - weighted_mean) ** 2 for w, d in zip(weights, differences, strict=True)))
-        forces = [evaluation.force_squares[i, c] for c in range(start, start + n)]
+        forces = [predictions.force_squares[i, c] for c in range(start, start + n)]
         loss_forces.append(sum(w * f / (3 * n_atoms) for w, f in zip(weights, forces, strict=True)))
         force_squares += sum(forces)
-        force_magnitudes += sum(evaluation.force_magnitudes[i, c] for c in range(start, start + n))
+        force_magnitudes += sum(predictions.force_magnitudes[i, c] for c in range(start, start + n))
         n_confs += n
         n_components += 3 * n_atoms * n
     return {
@@ -88,8 +88,8 @@ def compute_by_loops(evaluation: Evaluation, i: int, chosen: list[int]) -> dict[
 
 
 def test_every_group_equals_plain_loops():
-    evaluation = make_evaluation()
-    groups = compute_metrics(sum_over_entries(evaluation))
+    predictions = make_predictions()
+    groups = compute_group_errors(sum_errors(predictions))
     names = [(group.split, group.source) for group in groups]
     there = {(one, other) for source, split, *_ in ENTRIES for one in (split, "all") for other in (source, "all")}
     order = [(s, o) for s in ("test", "validation", "train", "all") for o in ("all", "gen2-opt", "spice")]
@@ -105,42 +105,42 @@ def test_every_group_equals_plain_loops():
         assert group.n_conformers == sum(ENTRIES[i][3] for i in chosen)
         assert group.n_force_components == sum(3 * ENTRIES[i][3] * ENTRIES[i][4] for i in chosen)
         assert group.n_single_conformer_entries == sum(ENTRIES[i][3] == 1 for i in chosen)
-        for i, name in enumerate(evaluation.names):
-            for figure, value in compute_by_loops(evaluation, i, chosen).items():
+        for i, name in enumerate(predictions.names):
+            for figure, value in compute_by_loops(predictions, i, chosen).items():
                 assert getattr(group.candidates[name], figure) == pytest.approx(value, rel=ROUNDING, abs=1e-12), figure
 
 
 def test_a_shift_of_an_entrys_energies_changes_nothing():
-    evaluation = make_evaluation()
-    before = compute_metrics(sum_over_entries(evaluation))
-    evaluation.energies[:] += numpy.repeat(numpy.arange(len(ENTRIES)) * 10.0, evaluation.n_confs)
-    after = compute_metrics(sum_over_entries(evaluation))
+    predictions = make_predictions()
+    before = compute_group_errors(sum_errors(predictions))
+    predictions.energies[:] += numpy.repeat(numpy.arange(len(ENTRIES)) * 10.0, predictions.n_confs)
+    after = compute_group_errors(sum_errors(predictions))
     for one, other in zip(before, after, strict=True):
-        for name in evaluation.names:
+        for name in predictions.names:
             figures, expected = other.candidates[name], one.candidates[name]
             assert figures.energy_rmse == pytest.approx(expected.energy_rmse, rel=1e-9)
 
 
 def test_molecules_equal_plain_loops():
-    evaluation = make_evaluation()
-    records = describe_molecules(sum_over_entries(evaluation))
+    predictions = make_predictions()
+    records = describe_molecules(sum_errors(predictions))
     assert sorted(record.molecule for record in records) == sorted({entry[2] for entry in ENTRIES})
     for record in records:
         chosen = [i for i, entry in enumerate(ENTRIES) if entry[2] == record.molecule]
         assert record.n_entries == len(chosen)
         assert record.sources.split() == sorted({ENTRIES[i][0] for i in chosen})
-        for i, name in enumerate(evaluation.names):
-            expected = compute_by_loops(evaluation, i, chosen)
+        for i, name in enumerate(predictions.names):
+            expected = compute_by_loops(predictions, i, chosen)
             assert record.energy_rmse[name] == pytest.approx(expected["energy_rmse"], rel=ROUNDING, abs=1e-12)
             assert record.force_rmse[name] == pytest.approx(expected["force_rmse"], rel=ROUNDING)
 
 
-def make_many(n_molecules: int, seed: int = 0) -> Evaluation:
-    return make_evaluation([("one", "test", f"C{i}", 4, 5) for i in range(n_molecules)], seed)
+def make_many(n_molecules: int, seed: int = 0) -> Predictions:
+    return make_predictions([("one", "test", f"C{i}", 4, 5) for i in range(n_molecules)], seed)
 
 
 def test_intervals_have_the_width_that_the_central_limit_theorem_says():
-    errors = sum_over_entries(make_many(2000))
+    errors = sum_errors(make_many(2000))
     chosen = numpy.ones(2000, dtype=bool)
     resampled = resample_molecules(errors, chosen)
     for found, squares, sizes in (
@@ -151,7 +151,7 @@ def test_intervals_have_the_width_that_the_central_limit_theorem_says():
         expected = means.std() / math.sqrt(2000) / (2.0 * math.sqrt(means.mean()))  # error propagated through the root
         assert found.std() == pytest.approx(expected, rel=0.1)  # 1,000 resamples give a deviation to 2 %
         assert found.mean() == pytest.approx(math.sqrt(means.mean()), rel=0.01)
-    group = compute_metrics(errors)[0].candidates["initial"]
+    group = compute_group_errors(errors)[0].candidates["initial"]
     low, high = group.energy_rmse_interval
     assert (high - low) / 3.92 == pytest.approx(resampled.energy_rmse[0].std(), rel=0.1)
 
@@ -159,22 +159,22 @@ def test_intervals_have_the_width_that_the_central_limit_theorem_says():
 def test_intervals_are_over_molecules_and_not_over_conformers():
     """Entries of one molecule are drawn together: twice the same data say no more."""
     entries = [("one", "test", f"C{i}", 4, 5) for i in range(30)]
-    once = make_evaluation(entries, with_weights=False)
+    once = make_predictions(entries, with_weights=False)
     arrays = {
         name: numpy.concatenate([getattr(once, name)] * 2, axis=-1)
         for name in ("weights", "reference", "energies", "force_squares", "force_magnitudes", "n_atoms")
     }
-    twice = Evaluation(once.names, once.rows * 2, once.keys * 2, force_samples={}, **arrays)
-    one, two = (compute_metrics(sum_over_entries(evaluation))[0].candidates for evaluation in (once, twice))
+    twice = Predictions(once.names, once.rows * 2, once.keys * 2, force_samples={}, **arrays)
+    one, two = (compute_group_errors(sum_errors(predictions))[0].candidates for predictions in (once, twice))
     for name in once.names:
         for figure in ("energy_rmse_interval", "force_rmse_interval"):
             assert getattr(one[name], figure) == pytest.approx(getattr(two[name], figure), rel=ROUNDING)
 
 
 def test_too_few_molecules_have_no_interval():
-    for n_molecules, has_interval in ((metrics.MIN_MOLECULES - 1, False), (metrics.MIN_MOLECULES, True)):
-        errors = sum_over_entries(make_many(n_molecules))
-        figures = compute_metrics(errors)[0].candidates["fitted"]
+    for n_molecules, has_interval in ((MIN_MOLECULES - 1, False), (MIN_MOLECULES, True)):
+        errors = sum_errors(make_many(n_molecules))
+        figures = compute_group_errors(errors)[0].candidates["fitted"]
         assert (figures.energy_rmse_interval is not None) == has_interval
         comparison = compare_candidates(errors, "test", "initial", "fitted")
         assert (comparison.forces.interval is not None) == has_interval
@@ -182,20 +182,20 @@ def test_too_few_molecules_have_no_interval():
 
 def test_the_change_is_resampled_in_pairs():
     """A force field whose residuals are all half as large is better by half, without any uncertainty."""
-    evaluation = make_many(50)
-    evaluation.energies[1] = evaluation.reference + 0.5 * (evaluation.energies[0] - evaluation.reference)
-    evaluation.force_squares[1] = 0.25 * evaluation.force_squares[0]
-    comparison = compare_candidates(sum_over_entries(evaluation), "test", "initial", "fitted")
+    predictions = make_many(50)
+    predictions.energies[1] = predictions.reference + 0.5 * (predictions.energies[0] - predictions.reference)
+    predictions.force_squares[1] = 0.25 * predictions.force_squares[0]
+    comparison = compare_candidates(sum_errors(predictions), "test", "initial", "fitted")
     for part in ("energy", "forces"):
         assert getattr(comparison, part).change == pytest.approx(-0.5, rel=1e-9)
         assert getattr(comparison, part).interval == pytest.approx([-0.5, -0.5], rel=1e-9)
-    evaluation.energies[0] = evaluation.reference
-    comparison = compare_candidates(sum_over_entries(evaluation), "test", "initial", "fitted")
+    predictions.energies[0] = predictions.reference
+    comparison = compare_candidates(sum_errors(predictions), "test", "initial", "fitted")
     assert comparison.energy == RelativeChange(None, None)
 
 
 def test_errors_by_parameter_equal_plain_loops():
-    errors = sum_over_entries(make_evaluation())
+    errors = sum_errors(make_predictions())
     usage = {f"[{key}]": {("Bonds", "[*:1]~[*:2]")} for _, _, key, _, _ in ENTRIES}
     usage["[CCO]"].add(("vdW", "[#8:1]"))
     usage["[CO]"].add(("vdW", "[#8:1]"))

@@ -5,8 +5,8 @@ import dataclasses
 import numpy
 import pytest
 
-from common.analysis import evaluation
-from common.analysis.evaluation import Candidate, evaluate, evaluate_here, index_data, load_candidates
+from common.analysis import predictions
+from common.analysis.predictions import Candidate, index_data, load_candidates, predict, predict_here
 from common.data.dataset import Entry
 from common.data.weighting import ConformerSelection
 from common.forcefields.parameter_file import save_parameters
@@ -54,7 +54,7 @@ def rows(project):
 
 @pytest.fixture(scope="module")
 def found(project, rows):
-    return evaluate(project / "data", rows, list_candidates(project), ConformerSelection(), n_workers=1)
+    return predict(project / "data", rows, list_candidates(project), ConformerSelection(), n_workers=1)
 
 
 def test_smees_energies_and_forces_are_without_error(found, parity_energies):
@@ -70,11 +70,11 @@ def test_smees_energies_and_forces_are_without_error(found, parity_energies):
 
 
 def test_two_processes_small_slices_and_blocks_give_the_same(project, rows, found, monkeypatch):
-    monkeypatch.setattr(evaluation, "MAX_CONFORMERS_PER_SLICE", 100)
-    monkeypatch.setattr(evaluation, "BLOCK_SIZE", 2)
+    monkeypatch.setattr(predictions, "MAX_CONFORMERS_PER_SLICE", 100)
+    monkeypatch.setattr(predictions, "BLOCK_SIZE", 2)
     others = [
-        evaluate(project / "data", rows, list_candidates(project), ConformerSelection(), n_workers=2),
-        evaluate_here(project / "data", rows, load_candidates(list_candidates(project)), ConformerSelection()),
+        predict(project / "data", rows, list_candidates(project), ConformerSelection(), n_workers=2),
+        predict_here(project / "data", rows, load_candidates(list_candidates(project)), ConformerSelection()),
     ]
     for other in others:
         assert other.rows == found.rows
@@ -88,10 +88,10 @@ def test_samples_are_all_components_or_a_bounded_number_of_them(project, rows, f
     n_components = int((3 * found.n_atoms * found.n_confs).sum())
     assert found.force_samples["test"].shape == (3, n_components)
     assert numpy.abs(found.force_samples["test"][1] - found.force_samples["test"][0]).max() < 1e-2  # float32, up to 1e4
-    monkeypatch.setattr(evaluation, "MAX_SAMPLED_COMPONENTS", n_components // 10)
+    monkeypatch.setattr(predictions, "MAX_SAMPLED_COMPONENTS", n_components // 10)
     candidates = load_candidates(list_candidates(project))
     one, two = (
-        evaluate_here(project / "data", rows, candidates, ConformerSelection()).force_samples["test"] for _ in "ab"
+        predict_here(project / "data", rows, candidates, ConformerSelection()).force_samples["test"] for _ in "ab"
     )
     numpy.testing.assert_array_equal(one, two)
     assert one.shape[1] == pytest.approx(n_components / 10, rel=0.2)
@@ -110,7 +110,7 @@ def test_conformers_above_the_ceiling_do_not_count(tmp_path, parity_molecules, p
     write_dataset(tmp_path / "data" / "one", [entry])
     candidates = {"right": parity_molecules}
     rows = index_data(tmp_path / "data", candidates, lambda smiles: "all").rows
-    found = evaluate_here(tmp_path / "data", rows, candidates, ConformerSelection(energy_ceiling=10.0))
+    found = predict_here(tmp_path / "data", rows, candidates, ConformerSelection(energy_ceiling=10.0))
     assert found.rows[0].n_confs == 4
     assert found.energies.shape == (1, 4)
     assert found.weights.tolist() == [0.25] * 4
@@ -143,4 +143,4 @@ def test_data_of_another_molecule_are_named(tmp_path, parity_molecules, parity_e
     candidates = {"right": parity_molecules}
     rows = index_data(tmp_path / "data", candidates, lambda smiles: "all").rows
     with pytest.raises(ValueError, match=r"one, row 0.*with right: coords have shape"):
-        evaluate_here(tmp_path / "data", rows, candidates, ConformerSelection())
+        predict_here(tmp_path / "data", rows, candidates, ConformerSelection())

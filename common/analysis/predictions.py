@@ -52,7 +52,7 @@ class Candidate(typing.NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
+class Predictions:
     """The errors of several force fields on many entries, whose conformers lie end to end.
 
     Attributes:
@@ -91,8 +91,8 @@ class Evaluation:
         """Where the conformers of each entry begin, ``shape=(n_entries,)``."""
         return numpy.cumsum(self.n_confs) - self.n_confs
 
-    def select(self, names: collections.abc.Sequence[str]) -> "Evaluation":
-        """The evaluation of some of the candidates."""
+    def select(self, names: collections.abc.Sequence[str]) -> "Predictions":
+        """The predictions of some of the candidates."""
         places = [self.names.index(name) for name in names]
         chosen = {name: getattr(self, name)[places] for name in ("energies", "force_squares", "force_magnitudes")}
         samples = {split: sample[[0, *(1 + i for i in places)]] for split, sample in self.force_samples.items()}
@@ -153,13 +153,13 @@ def index_data(
     return Index(assign_rows(rows, choose_split), left_out)
 
 
-def evaluate(
+def predict(
     data: str | os.PathLike,
     rows: collections.abc.Sequence[SplitRow],
     candidates: collections.abc.Sequence[Candidate],
     conformers: ConformerSelection,
     n_workers: int,
-) -> Evaluation:
+) -> Predictions:
     """Computes energies and forces of every conformer of some entries under each candidate.
 
     Args:
@@ -180,12 +180,12 @@ def evaluate(
     return _concatenate(list(parts))
 
 
-def evaluate_here(
+def predict_here(
     data: str | os.PathLike,
     rows: collections.abc.Sequence[SplitRow],
     molecules: collections.abc.Mapping[str, ParameterizedMolecules],
     conformers: ConformerSelection,
-) -> Evaluation:
+) -> Predictions:
     """As :func:`evaluate`, of candidates that are loaded, in this process; for few entries."""
     return _Evaluator(pathlib.Path(data), dict(molecules), conformers, _choose_fractions(rows))(rows)
 
@@ -198,13 +198,13 @@ def _choose_fractions(rows: collections.abc.Sequence[SplitRow]) -> dict[str, flo
     return {split: min(1.0, MAX_SAMPLED_COMPONENTS / max(total, 1)) for split, total in totals.items()}
 
 
-def _concatenate(parts: list[Evaluation]) -> Evaluation:
+def _concatenate(parts: list[Predictions]) -> Predictions:
     splits = sorted({split for part in parts for split in part.force_samples})
     joined = {
         name: numpy.concatenate([getattr(part, name) for part in parts], axis=-1)
         for name in ("n_atoms", "weights", "reference", "energies", "force_squares", "force_magnitudes")
     }
-    return Evaluation(
+    return Predictions(
         names=parts[0].names,
         rows=tuple(row for part in parts for row in part.rows),
         keys=tuple(key for part in parts for key in part.keys),
@@ -234,7 +234,7 @@ class _Evaluator:
     conformers: ConformerSelection
     fractions: dict[str, float]
 
-    def __call__(self, rows: collections.abc.Sequence[SplitRow]) -> Evaluation:
+    def __call__(self, rows: collections.abc.Sequence[SplitRow]) -> Predictions:
         results = []
         for source in dict.fromkeys(row.source for row in rows):
             mine = [row for row in rows if row.source == source]
@@ -243,7 +243,7 @@ class _Evaluator:
                 results.append(self.evaluate_entry(row, entry))
         return _concatenate(results)
 
-    def evaluate_entry(self, row: SplitRow, entry: Entry) -> Evaluation:
+    def evaluate_entry(self, row: SplitRow, entry: Entry) -> Predictions:
         entry, weights = weigh_conformers(entry, self.conformers)
         energies, forces = [], []
         for name, one in self.molecules.items():
@@ -260,7 +260,7 @@ class _Evaluator:
             energies.append(energy)
             forces.append(force)
         residuals = (numpy.stack(forces) - entry.forces).reshape(len(forces), entry.n_confs, -1)
-        return Evaluation(
+        return Predictions(
             names=tuple(self.molecules),
             rows=(dataclasses.replace(row, n_confs=entry.n_confs, n_coords=entry.coords.size),),
             keys=(compute_connectivity_key(row.smiles),),

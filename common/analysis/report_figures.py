@@ -1,4 +1,4 @@
-"""Which figures stage 005 draws of its results."""
+"""The figures of the report: which there are, and what each of them shows."""
 
 import collections.abc
 import typing
@@ -6,9 +6,9 @@ import typing
 import numpy
 from matplotlib.figure import Figure
 
-from common.analysis.changes import Change
-from common.analysis.evaluation import Evaluation
-from common.analysis.metrics import EntryErrors
+from common.analysis.error_statistics import ErrorSums
+from common.analysis.parameter_changes import Change
+from common.analysis.predictions import Predictions
 from common.analysis.records import GroupErrors, Results, RunDescription
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number
 from common.reporting.plots import (
@@ -42,7 +42,7 @@ MIN_EPOCHS = 3
 """An exact fit logs its start and its end: no curve."""
 
 
-class Drawing(typing.NamedTuple):
+class ReportFigure(typing.NamedTuple):
     """A figure with the file name, without suffix, and the words for those who do not see it."""
 
     name: str
@@ -56,47 +56,47 @@ def choose_colours(names: collections.abc.Sequence[str]) -> dict[str, str]:
     return {name: COLOURS[(first + i) % len(COLOURS)] for i, name in enumerate(names)}
 
 
-def draw_parity(evaluation: Evaluation, errors: EntryErrors, group: GroupErrors) -> dict[str, list[Drawing]]:
+def draw_parity(predictions: Predictions, errors: ErrorSums, group: GroupErrors) -> dict[str, list[ReportFigure]]:
     """By "energy" and "force", each candidate against the reference, on the split of ``group``."""
     split = group.split
-    in_split = numpy.repeat((errors.splits == split) | (split == "all"), evaluation.n_confs)
-    samples = evaluation.force_samples[split]
-    energies = _centre(evaluation, numpy.vstack((evaluation.reference, evaluation.energies)))[:, in_split]
+    in_split = numpy.repeat((errors.splits == split) | (split == "all"), predictions.n_confs)
+    samples = predictions.force_samples[split]
+    energies = _centre(predictions, numpy.vstack((predictions.reference, predictions.energies)))[:, in_split]
     energy_limits = find_limits(list(energies))
     force_limits = find_limits(list(samples), FORCE_COVERAGE)
-    drawings: dict[str, list[Drawing]] = {"energy": [], "force": []}
+    figures: dict[str, list[ReportFigure]] = {"energy": [], "force": []}
     for quantity, limits, values, unit, key in (
         ("energy", energy_limits, energies, ENERGY_UNIT, "energy_rmse"),
         ("force", force_limits, samples, FORCE_UNIT, "force_rmse"),
     ):
-        for i, name in enumerate(evaluation.names):
+        for i, name in enumerate(predictions.names):
             note = f"RMSE {format_number(getattr(group.candidates[name], key))} {unit}"
             figure = plot_parity(values[0], values[i + 1], limits, name, quantity, unit, note)
             description = f"Parity plot of the {quantity} by {name} against the quantum reference; {note}."
-            drawings[quantity].append(Drawing(f"parity-{quantity}-{_to_file_name(name)}", description, figure))
-    return drawings
+            figures[quantity].append(ReportFigure(f"parity-{quantity}-{_to_file_name(name)}", description, figure))
+    return figures
 
 
-def _centre(evaluation: Evaluation, energies: numpy.ndarray) -> numpy.ndarray:
+def _centre(predictions: Predictions, energies: numpy.ndarray) -> numpy.ndarray:
     """Energies relative to the mean of their entry."""
-    means = numpy.add.reduceat(energies, evaluation.starts, axis=-1) / evaluation.n_confs
-    return energies - numpy.repeat(means, evaluation.n_confs, axis=-1)
+    means = numpy.add.reduceat(energies, predictions.starts, axis=-1) / predictions.n_confs
+    return energies - numpy.repeat(means, predictions.n_confs, axis=-1)
 
 
 def _to_file_name(name: str) -> str:
     return "".join(character if character.isalnum() or character in ".-" else "-" for character in name)
 
 
-def draw_error_against_energy(evaluation: Evaluation, errors: EntryErrors, split: str) -> list[Drawing]:
+def draw_error_against_energy(predictions: Predictions, errors: ErrorSums, split: str) -> list[ReportFigure]:
     """The errors of conformers that lie more or less above the lowest of their entry."""
     in_split = (errors.splits == split) | (split == "all")
-    chosen = numpy.repeat(in_split & (errors.n_confs > 1), evaluation.n_confs)
+    chosen = numpy.repeat(in_split & (errors.n_confs > 1), predictions.n_confs)
     if not chosen.any():
         return []
-    lowest = numpy.minimum.reduceat(evaluation.reference, evaluation.starts)
-    relative = (evaluation.reference - numpy.repeat(lowest, evaluation.n_confs))[chosen]
-    n_components = 3 * numpy.repeat(evaluation.n_atoms, evaluation.n_confs)[chosen]
-    residuals = _centre(evaluation, evaluation.energies - evaluation.reference)[:, chosen]
+    lowest = numpy.minimum.reduceat(predictions.reference, predictions.starts)
+    relative = (predictions.reference - numpy.repeat(lowest, predictions.n_confs))[chosen]
+    n_components = 3 * numpy.repeat(predictions.n_atoms, predictions.n_confs)[chosen]
+    residuals = _centre(predictions, predictions.energies - predictions.reference)[:, chosen]
     n_bins = max(3, min(MAX_BINS, len(relative) // MIN_PER_BIN))
     edges = numpy.unique(numpy.quantile(relative, numpy.linspace(0.0, 1.0, n_bins + 1)))
     bins = numpy.clip(numpy.searchsorted(edges, relative, side="right") - 1, 0, max(len(edges) - 2, 0))
@@ -106,30 +106,30 @@ def draw_error_against_energy(evaluation: Evaluation, errors: EntryErrors, split
 
     counts = add_up(numpy.ones_like(relative))
     x = add_up(relative) / counts
-    colours = choose_colours(evaluation.names)
-    drawings = []
+    colours = choose_colours(predictions.names)
+    figures = []
     for quantity, squares, sizes, unit in (
         ("energy", residuals**2, counts, ENERGY_UNIT),
-        ("force", evaluation.force_squares[:, chosen], add_up(n_components), FORCE_UNIT),
+        ("force", predictions.force_squares[:, chosen], add_up(n_components), FORCE_UNIT),
     ):
         lines = {
-            name: Band(x, numpy.sqrt(add_up(row) / sizes)) for name, row in zip(evaluation.names, squares, strict=True)
+            name: Band(x, numpy.sqrt(add_up(row) / sizes)) for name, row in zip(predictions.names, squares, strict=True)
         }
         figure = plot_lines(
             lines, f"quantum energy above the lowest [{ENERGY_UNIT}]", f"{quantity} RMSE [{unit}]", "", colours
         )
         description = f"Root mean square {quantity} error against the quantum energy above the lowest of the entry."
-        drawings.append(Drawing(f"{quantity}-error-by-relative-energy", description, figure))
-    return drawings
+        figures.append(ReportFigure(f"{quantity}-error-by-relative-energy", description, figure))
+    return figures
 
 
-def draw_sources(results: Results) -> list[Drawing]:
-    """The errors by source, on the split whose figures count."""
+def draw_sources(results: Results) -> list[ReportFigure]:
+    """The errors by source, on the split whose errors count."""
     groups = [group for group in results.groups if group.split == results.focus and group.source != "all"]
     if not groups:
         return []
     colours = choose_colours(results.drawn)
-    drawings = []
+    figures = []
     for quantity, key, unit in (("energy", "energy_rmse", ENERGY_UNIT), ("force", "force_rmse", FORCE_UNIT)):
         errors = {name: [group.candidates[name] for group in groups] for name in results.drawn}
         values = {name: [getattr(one, key) for one in own] for name, own in errors.items()}
@@ -138,17 +138,17 @@ def draw_sources(results: Results) -> list[Drawing]:
             [group.source for group in groups], values, intervals, f"{quantity} RMSE [{unit}]", "", colours
         )
         description = f"Root mean square {quantity} error of each source, with 95 % intervals where known."
-        drawings.append(Drawing(f"{quantity}-error-by-source", description, figure))
-    return drawings
+        figures.append(ReportFigure(f"{quantity}-error-by-source", description, figure))
+    return figures
 
 
 def draw_learning_curves(
     curves: collections.abc.Mapping[str, collections.abc.Mapping[str, Curve]], results: Results
-) -> list[Drawing]:
+) -> list[ReportFigure]:
     """The loss and its parts, of each run, as far as they were logged."""
     floor = find_floor(results.runs)
     colours = choose_colours(results.drawn)
-    drawings = []
+    figures = []
     for tag, label, y_label in (
         ("loss", "loss", "loss [kcal²/mol²]"),
         ("rmse_energy", "energy", f"energy error [{ENERGY_UNIT}]"),
@@ -168,8 +168,8 @@ def draw_learning_curves(
         if mine:
             figure = plot_learning_curves(mine, floor if tag == "loss" else None, y_label, "")
             description = f"Learning curve of the {label}, for train and validation."
-            drawings.append(Drawing(f"learning-curve-{label}", description, figure))
-    return drawings
+            figures.append(ReportFigure(f"learning-curve-{label}", description, figure))
+    return figures
 
 
 def find_floor(runs: collections.abc.Sequence[RunDescription]) -> float | None:
@@ -180,47 +180,47 @@ def find_floor(runs: collections.abc.Sequence[RunDescription]) -> float | None:
     return floors[0]
 
 
-def draw_changes(changes: collections.abc.Mapping[str, collections.abc.Sequence[Change]]) -> list[Drawing]:
+def draw_changes(changes: collections.abc.Mapping[str, collections.abc.Sequence[Change]]) -> list[ReportFigure]:
     """The values that the fit moved most, a figure for each group of values that may be compared."""
-    drawings = []
+    figures = []
     for name, group in changes.items():
         moves = [Move(one.label, one.initial, one.fitted, one.standard_error) for one in group]
         figure = plot_moves(moves, f"{group[0].column} [{group[0].unit}]", name)
         description = f"The values of {name} that moved most, before and after."
-        drawings.append(Drawing(f"changes-{_to_file_name(name)}", description, figure))
-    return drawings
+        figures.append(ReportFigure(f"changes-{_to_file_name(name)}", description, figure))
+    return figures
 
 
-def draw_profiles(results: Results) -> list[Drawing | None]:
+def draw_profiles(results: Results) -> list[ReportFigure | None]:
     """The energy profile of each of the worst molecules; None where there is one conformer only."""
     colours = choose_colours(results.drawn)
-    drawings: list[Drawing | None] = []
+    figures: list[ReportFigure | None] = []
     for number, record in enumerate(results.worst_molecules, start=1):
         profile = record.profile
         if profile is None:
-            drawings.append(None)
+            figures.append(None)
             continue
         energies = {name: profile.energies[name] for name in results.drawn}
         figure = plot_profile(profile.x, profile.reference, energies, profile.axis, colours)
         description = f"Energy profile of {record.molecule}: quantum against force fields."
-        drawings.append(Drawing(f"profile-{number:02d}", description, figure))
-    return drawings
+        figures.append(ReportFigure(f"profile-{number:02d}", description, figure))
+    return figures
 
 
 def draw_all(
     results: Results,
-    evaluation: Evaluation,
-    errors: EntryErrors,
+    predictions: Predictions,
+    errors: ErrorSums,
     curves: collections.abc.Mapping[str, collections.abc.Mapping[str, Curve]],
-) -> dict[str, collections.abc.Sequence[Drawing | None]]:
+) -> dict[str, collections.abc.Sequence[ReportFigure | None]]:
     """All figures by the section of the report that they belong to."""
-    evaluation = evaluation.select(results.drawn)
-    parity = draw_parity(evaluation, errors, results.headline)
+    predictions = predictions.select(results.drawn)
+    parity = draw_parity(predictions, errors, results.headline)
     return {
         "sources": draw_sources(results),
         "parity_energy": parity["energy"],
         "parity_force": parity["force"],
-        "relative_energy": draw_error_against_energy(evaluation, errors, results.focus),
+        "relative_energy": draw_error_against_energy(predictions, errors, results.focus),
         "learning": draw_learning_curves(curves, results),
         "changes": draw_changes(results.changes),
         "profiles": draw_profiles(results),

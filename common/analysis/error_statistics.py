@@ -12,7 +12,7 @@ import typing
 
 import numpy
 
-from common.analysis.evaluation import Evaluation
+from common.analysis.predictions import Predictions
 from common.analysis.records import (
     CandidateErrors,
     Comparison,
@@ -38,7 +38,7 @@ INTERVAL_METHOD = IntervalMethod(
 
 
 @dataclasses.dataclass(frozen=True)
-class EntryErrors:
+class ErrorSums:
     """Sums over the conformers of each entry, from which every figure follows.
 
     Attributes:
@@ -66,32 +66,32 @@ class EntryErrors:
     loss_forces: numpy.ndarray
 
 
-def sum_over_entries(evaluation: Evaluation) -> EntryErrors:
+def sum_errors(predictions: Predictions) -> ErrorSums:
     """Reduces conformers to entries."""
-    starts, n_confs = evaluation.starts, evaluation.n_confs
+    starts, n_confs = predictions.starts, predictions.n_confs
 
     def add_up(values: numpy.ndarray) -> numpy.ndarray:
         return numpy.add.reduceat(values, starts, axis=-1)
 
-    raw = evaluation.energies - evaluation.reference
+    raw = predictions.energies - predictions.reference
     centred = raw - numpy.repeat(add_up(raw) / n_confs, n_confs, axis=-1)
-    weights = evaluation.weights
+    weights = predictions.weights
     weighted = raw - numpy.repeat(add_up(weights * raw), n_confs, axis=-1)
-    force_squares = evaluation.force_squares
-    return EntryErrors(
-        names=evaluation.names,
-        sources=numpy.array([row.source for row in evaluation.rows]),
-        splits=numpy.array([row.split for row in evaluation.rows]),
-        keys=numpy.array(evaluation.keys),
-        smiles=numpy.array([row.smiles for row in evaluation.rows]),
+    force_squares = predictions.force_squares
+    return ErrorSums(
+        names=predictions.names,
+        sources=numpy.array([row.source for row in predictions.rows]),
+        splits=numpy.array([row.split for row in predictions.rows]),
+        keys=numpy.array(predictions.keys),
+        smiles=numpy.array([row.smiles for row in predictions.rows]),
         n_confs=n_confs,
-        n_components=3 * evaluation.n_atoms * n_confs,
+        n_components=3 * predictions.n_atoms * n_confs,
         energy_squares=add_up(centred**2),
         energy_magnitudes=add_up(numpy.abs(centred)),
         force_squares=add_up(force_squares),
-        force_magnitudes=add_up(evaluation.force_magnitudes),
+        force_magnitudes=add_up(predictions.force_magnitudes),
         loss_energy=add_up(weights * weighted**2),
-        loss_forces=add_up(weights * force_squares) / (3 * evaluation.n_atoms),
+        loss_forces=add_up(weights * force_squares) / (3 * predictions.n_atoms),
     )
 
 
@@ -102,7 +102,7 @@ class Resampling(typing.NamedTuple):
     force_rmse: numpy.ndarray
 
 
-def compute_metrics(errors: EntryErrors) -> list[GroupErrors]:
+def compute_group_errors(errors: ErrorSums) -> list[GroupErrors]:
     """The errors of each source and split that occur, and of all together."""
     splits = [name for name in ("test", "validation", "train", "new") if name in set(errors.splits)]
     sources = sorted(set(errors.sources))
@@ -119,7 +119,7 @@ def compute_metrics(errors: EntryErrors) -> list[GroupErrors]:
     return groups
 
 
-def describe_group(errors: EntryErrors, chosen: numpy.ndarray, source: str, split: str) -> GroupErrors:
+def describe_group(errors: ErrorSums, chosen: numpy.ndarray, source: str, split: str) -> GroupErrors:
     """Counts and errors of some entries.
 
     Args:
@@ -156,7 +156,7 @@ def describe_group(errors: EntryErrors, chosen: numpy.ndarray, source: str, spli
     )
 
 
-def resample_molecules(errors: EntryErrors, chosen: numpy.ndarray) -> Resampling | None:
+def resample_molecules(errors: ErrorSums, chosen: numpy.ndarray) -> Resampling | None:
     """Bootstrap over molecules: they, and not their conformers, are independent of each other.
 
     The samples are the same for every candidate, so that differences between candidates can be resampled, too.
@@ -188,7 +188,7 @@ def _find_interval(values: numpy.ndarray) -> Interval:
     return float(low), float(high)
 
 
-def compare_candidates(errors: EntryErrors, split: str, before: str, after: str) -> Comparison:
+def compare_candidates(errors: ErrorSums, split: str, before: str, after: str) -> Comparison:
     """The relative change of the errors from one candidate to another, with intervals, on a split ("all" for any)."""
     chosen = (errors.splits == split) | (split == "all")
     resampling = resample_molecules(errors, chosen)
@@ -210,7 +210,7 @@ def compare_candidates(errors: EntryErrors, split: str, before: str, after: str)
     )
 
 
-def describe_molecules(errors: EntryErrors) -> list[MoleculeErrors]:
+def describe_molecules(errors: ErrorSums) -> list[MoleculeErrors]:
     """One record for each molecule (by connectivity): where it occurs and its errors under each candidate."""
     keys, molecules = numpy.unique(errors.keys, return_inverse=True)
 
@@ -239,7 +239,7 @@ def describe_molecules(errors: EntryErrors) -> list[MoleculeErrors]:
 
 
 def describe_parameter_errors(
-    errors: EntryErrors,
+    errors: ErrorSums,
     candidate: str,
     usage: collections.abc.Mapping[str, collections.abc.Collection[tuple[str, str]]],
 ) -> list[ParameterErrors]:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from common.analysis.changes import Details, find_usage, list_changes, rank_changes, read_details
+from common.analysis.parameter_changes import Details, find_usage, list_changes, rank_changes, read_details
 from common.files.plain import write_table
 
 HEADER = "type,smirks,id,mult,column,unit,initial,fitted,standard_error,prior_width,n_molecules,n_conformers,"
