@@ -96,13 +96,12 @@ def _concatenate(tensors: list[torch.Tensor], width: int | None) -> torch.Tensor
 
 
 def _share_exclusions(parameters: dict[str, dict[str, torch.Tensor]]) -> None:
-    """Where all non-bonded types leave out the same pairs, as they mostly do, these are one tensor, stored once."""
-    first: dict[str, torch.Tensor] = {}
-    for type_ in NONBONDED_TYPES:
-        stacked = parameters.get(type_, {})
-        for name in (*EXCLUSION_FIELDS, "n_exclusions"):
-            if name in stacked and torch.equal(first.setdefault(name, stacked[name]), stacked[name]):
-                stacked[name] = first[name]
+    """Where the non-bonded types leave out the same pairs, as they mostly do, these are one tensor, stored once."""
+    names = ("n_exclusions", *EXCLUSION_FIELDS)
+    first, *others = [parameters[type_] for type_ in NONBONDED_TYPES if type_ in parameters] or [{}]
+    for other in others:
+        if all(torch.equal(first[name], other[name]) for name in names):
+            other.update({name: first[name] for name in names})
 
 
 # --- and back --------------------------------------------------------------------------------------------------------
@@ -115,12 +114,12 @@ def unstack_topologies(stacked: collections.abc.Mapping[str, typing.Any]) -> dic
         stacked: what :func:`stack_topologies` gave, or :func:`check_stacked` has passed.
     """
     split = _Splitter()
-    n_atoms, n_bonds = stacked["n_atoms"].tolist(), stacked["n_bonds"].tolist()
+    n_atoms, n_bonds = stacked["n_atoms"], stacked["n_bonds"]
     atomic_nums, formal_charges = (split(stacked[name], n_atoms) for name in ATOM_FIELDS)
     bond_idxs, bond_orders = (split(stacked[name], n_bonds) for name in BOND_FIELDS)
     maps: dict[str, list[ParameterMap]] = {}
     for type_, fields in stacked["parameters"].items():
-        counts = fields[_describe_maps(type_)[0]].tolist()
+        counts = fields[_describe_maps(type_)[0]]
         if type_ in NONBONDED_TYPES:
             pairs = [split(fields[name], counts) for name in EXCLUSION_FIELDS]
             maps[type_] = list(map(NonbondedParameterMap, split(fields["parameter_idxs"], n_atoms), *pairs))
@@ -143,12 +142,13 @@ class _Splitter:
     """Cuts tensors into pieces; one that comes up again, as exclusions do, gives the same pieces."""
 
     def __init__(self) -> None:
-        self._pieces: dict[int, tuple[torch.Tensor, ...]] = {}
+        self._pieces: dict[tuple[int, int], tuple[torch.Tensor, ...]] = {}
 
-    def __call__(self, tensor: torch.Tensor, counts: list[int]) -> tuple[torch.Tensor, ...]:
-        if id(tensor) not in self._pieces:
-            self._pieces[id(tensor)] = tensor.split(counts)
-        return self._pieces[id(tensor)]
+    def __call__(self, tensor: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        key = id(tensor), id(counts)
+        if key not in self._pieces:
+            self._pieces[key] = tensor.split(counts.tolist())
+        return self._pieces[key]
 
 
 # --- what must hold --------------------------------------------------------------------------------------------------

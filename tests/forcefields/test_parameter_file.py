@@ -113,6 +113,26 @@ def test_exclusions_that_differ_are_kept_apart(parity_molecules, tmp_path):
     assert_equal(load_parameters(tmp_path / "x.pt").topologies, molecules.topologies)
 
 
+def test_equal_pairs_of_different_molecules_are_kept_apart(parity_molecules, tmp_path):
+    """The pairs of all molecules are the same, one after the other, and belong to different ones of them."""
+    (one, first), (two, second) = list(parity_molecules.topologies.items())[:2]
+    pair = torch.tensor([[0, 1]])
+    scale = torch.tensor([[0]])
+
+    def change(topology, type_, n):
+        map_ = dataclasses.replace(
+            topology.parameters[type_], exclusions=pair.repeat(n, 1), exclusion_scale_idxs=scale.repeat(n, 1)
+        )
+        return dataclasses.replace(topology, parameters={**topology.parameters, type_: map_})
+
+    topologies = {
+        one: change(change(first, "vdW", 2), "Electrostatics", 1),
+        two: change(change(second, "vdW", 0), "Electrostatics", 1),
+    }
+    save_parameters(tmp_path / "x.pt", dataclasses.replace(parity_molecules, topologies=topologies))
+    assert_equal(load_parameters(tmp_path / "x.pt").topologies, topologies)
+
+
 def test_a_topology_of_another_force_field_is_not_written(parity_molecules, tmp_path):
     fewer = TensorForceField(parity_molecules.force_field.potentials[1:])
     with pytest.raises(ValueError, match="has parameters of "):
