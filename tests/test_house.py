@@ -17,7 +17,6 @@ ROOMS_OF_THE_FIT = (
 
 WITHOUT_OWN_TEST = {
     "analysis/report_figures.py": "stages/test_005_analyze.py draws all figures of a real fit",
-    "analysis/folder.py": "stages/test_005_analyze.py looks at the folder, whole, interrupted and twice at once",
     "analysis/results.py": "stages/test_005_analyze.py computes its figures anew",
     "fitting/methods.py": "stages/test_004_train.py runs every method, whole and interrupted",
     "forcefields/terms.py": "smirnoff/test_assignment.py holds its names and units against the OpenFF stack's",
@@ -27,10 +26,7 @@ WITHOUT_OWN_TEST = {
     "neural/tables.py": "neural/test_compiled.py compares with the network that is tabulated",
     "potentials/neural.py": "potentials/test_potential.py tests every kind of potential alike",
     "potentials/smirnoff.py": "potentials/test_potential.py tests every kind of potential alike",
-    "runs/checkpoints.py": "stages/test_bad_input.py damages one, stages/test_004_train.py goes on from one",
-    "runs/curves.py": "analysis/test_tensorboard.py reads curves back",
-    "runs/folder.py": "stages/test_004_train.py makes runs of one second",
-    "runs/tensorboard.py": "analysis/test_tensorboard.py asks TensorBoard's own server",
+    "runs/tensorboard.py": "runs/test_curves.py reads back what it writes",
     "smirnoff/values.py": "smirnoff/test_offxml.py reads every kind of value and refuses each mistake",
     "steering/settings.py": "plain numbers; the tests of the agents set them",
     "sufficient_statistics/settings.py": "plain values; sufficient_statistics/test_accumulation.py changes each",

@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from common.analysis.error_statistics import sum_errors
-from common.analysis.folder import create_analysis_folder
 from common.analysis.predictions import index_data, load_candidates, predict_here
 from common.analysis.study import check_run, read_run, study_runs
 from common.data.dataset import list_sources, open_dataset, read_entries
@@ -405,19 +404,6 @@ def test_of_the_ranks_of_torchrun_one_does_the_work(project, tmp_path):
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 1
     assert done.stdout.count("read: ") == 1
-
-
-def test_an_analysis_that_dies_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt), create_analysis_folder(tmp_path / "out") as (folder, final):
-        (folder / "metrics.json").write_text("{")
-        assert not final.exists()
-        raise KeyboardInterrupt
-    assert list((tmp_path / "out").iterdir()) == []
-    for _ in range(3):  # within the same second
-        with create_analysis_folder(tmp_path / "out") as (folder, final):
-            (folder / "metrics.json").write_text("{}")
-        assert (final / "metrics.json").is_file()
-    assert len(list((tmp_path / "out").iterdir())) == 3
 
 
 # --- the report in a browser -----------------------------------------------------------------------------------------

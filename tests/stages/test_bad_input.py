@@ -26,7 +26,6 @@ from common.data.shards import check_output, make_shards, publish_datasets
 from common.data.splits import SplitSettings, split_molecules
 from common.espaloma.entry import EntryError, read_entry
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.runs.checkpoints import load_checkpoint
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import parameterize
 from common.sufficient_statistics.plan import index_rows
@@ -286,20 +285,6 @@ def test_what_a_stage_reads_may_be_read_only(finished, tmp_path):
 
 
 # --- nothing is trusted ----------------------------------------------------------------------------------------------
-
-
-class Surprise:
-    """What would run code if it were unpickled."""
-
-    def __reduce__(self):
-        return (pytest.fail, ("a class was unpickled",))
-
-
-def test_a_checkpoint_with_a_class_is_refused(tmp_path):
-    (tmp_path / "checkpoints").mkdir()
-    torch.save({"epoch": 1, "values": Surprise()}, tmp_path / "checkpoints" / "last.pt")
-    with pytest.raises(ValueError, match=r"last\.pt: damaged; start the run anew"):
-        load_checkpoint(tmp_path, "settings")
 
 
 def iterate_calls() -> collections.abc.Iterator[tuple[pathlib.Path, str, dict[str, str]]]:
