@@ -118,9 +118,9 @@ def _prepare(
     energies = entry.energy + (entry.energy_offset - reference)
     return _Molecule(
         torch.tensor(numbers, device=device),
-        torch.from_numpy(numpy.ascontiguousarray(entry.coords)).to(device, dtype),
-        torch.from_numpy(energies).to(device, dtype),
-        torch.from_numpy(numpy.ascontiguousarray(entry.forces)).to(device, dtype),
+        torch.tensor(entry.coords, dtype=dtype, device=device),
+        torch.tensor(energies, dtype=dtype, device=device),
+        torch.tensor(entry.forces, dtype=dtype, device=device),
         list_pairs(len(numbers), device),
     )
 

@@ -95,9 +95,7 @@ class Errors:
 
 
 def compute_errors(network: AtomEnergyNetwork, frames: FrameSet, chosen: collections.abc.Sequence[int]) -> Errors:
-    """The errors over some frames; NaN where there are none."""
-    if not len(chosen):
-        return Errors(*[math.nan] * 4)
+    """The errors over some frames, at least one."""
     d_energy, d_forces = [], []
     for start in range(0, len(chosen), FRAMES_IN_PART):
         batch = frames.select(chosen[start : start + FRAMES_IN_PART])
@@ -198,15 +196,18 @@ class Trainer:
                 for mean, parameter in zip(self.average.parameters(), parameters, strict=True):
                     mean.lerp_(parameter, 1.0 - decay)
 
-    def validate(self) -> Errors:
+    def validate(self) -> Errors | None:
         """The errors on the validation frames; the best weights and the learning rate follow them.
 
-        Without validation frames the last weights are the best.
+        Without validation frames the last weights are the best, and there are no errors.
         """
+        if not len(self.validation):
+            self.best_weights = _copy_weights(self.average)
+            return None
         errors = compute_errors(self.average, self.frames, self.validation)
         loss = errors.compute_loss((self.settings.energy_share, self.settings.force_share))
-        if not len(self.validation) or loss < self.best_loss:
-            self.best_loss = loss if len(self.validation) else math.inf
+        if loss < self.best_loss:
+            self.best_loss = loss
             self.best_weights = _copy_weights(self.average)
             self.n_bad_epochs = self.n_stale_epochs = 0
         else:

@@ -45,6 +45,13 @@ class Ranks(typing.NamedTuple):
             torch.distributed.all_reduce(largest, torch.distributed.ReduceOp.MAX)
         return largest.item()
 
+    def share(self, value: typing.Any) -> typing.Any:
+        """What the first rank has, on each; the others may give None. Own processes alone are told."""
+        values = [value]
+        if self.world_size > 1:
+            torch.distributed.broadcast_object_list(values, 0)
+        return values[0]
+
     def wait(self) -> None:
         """Returns when all ranks have come here."""
         if self.world_size > 1:

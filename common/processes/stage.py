@@ -16,6 +16,8 @@ SCRIPTS = {
     "parameters": "002-parameterize.py",
     "clustered data": "003-cluster-and-filter.py",
     "run": "004-train.py",
+    "reference": "011-sample-reference.py",
+    "potential": "012-pretrain.py",
 }
 """Which script makes an artifact: the one place in ``common/`` where scripts are named."""
 

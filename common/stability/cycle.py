@@ -2,8 +2,8 @@
 
 A replica that fails while simulating is parked where that epoch began for it; the others go on. Learning starts all of
 them there again and again, with other noise, and changes the parameters in between. What one epoch hands to the next
-is a :class:`RunState` of plain tensors and numbers, the same on every rank: an epoch depends on nothing else, so that a
-run that was killed goes on from the last state to the same bits.
+is a :class:`common.stability.run_state.RunState` of plain tensors and numbers, the same on every rank: an epoch
+depends on nothing else, so that a run that was killed goes on from the last state to the same bits.
 """
 
 import collections.abc
@@ -13,17 +13,15 @@ import typing
 import torch
 
 from common.dynamics.noise import ReplicaNoise
-from common.dynamics.states import State, begin
+from common.dynamics.states import Evaluate, State, begin
 from common.observables.deviations import Deviation
-from common.potentials.potential import Potential
 from common.processes.generators import make_generator
 from common.processes.ranks import Ranks
 from common.stability.learning import EnergyModel, Optimizer, PoolGradient, Step, Target
 from common.stability.pool import PoolEpoch, score, thin
+from common.stability.run_state import LEARNING, SIMULATION, Report, RunState
 from common.stability.sharing import collect_dealt, deal, gather_rows
 from common.stability.simulation import Epoch, EpochSettings, Frames, Integrator, run_epoch
-
-SIMULATION, LEARNING = "simulation", "learning"
 
 MAX_KEPT_STARTS = 20
 """Epochs to whose beginnings replicas may be sent back."""
@@ -37,9 +35,10 @@ class CycleSettings:
         seed: of noise, of who is sent back, of the frames that stay.
         n_replicas: how many.
         n_cycles: of simulation and learning.
-        max_simulation_epochs, max_learning_epochs: in a phase.
+        max_simulation_epochs, max_learning_epochs: in a phase; a cycle without simulation learns at once.
         unstable_share_to_learn: a simulation ends when so many replicas are parked.
-        unstable_share_to_stop, n_calm_epochs: learning ends after so many epochs in a row in which so few fail.
+        unstable_share_to_stop, n_calm_epochs: learning ends after so many epochs in a row in which so few fail; with
+            None it does not, and the learning rate stays: there is something to learn besides stability.
         reset_share: of the replicas that are not parked, sent back to an earlier epoch at the start of a cycle.
         frames_per_epoch: that stay of an epoch of learning.
         pool_epochs: whose frames are learnt from.
@@ -61,7 +60,7 @@ class CycleSettings:
     max_simulation_epochs: int = 10
     max_learning_epochs: int = 12
     unstable_share_to_learn: float = 0.75
-    unstable_share_to_stop: float = 0.0
+    unstable_share_to_stop: float | None = 0.0
     n_calm_epochs: int = 3
     reset_share: float = 0.05
     frames_per_epoch: int = 200
@@ -78,77 +77,6 @@ class CycleSettings:
     quantum_weight: float = 1.0
 
 
-@dataclasses.dataclass(frozen=True)
-class RunState:
-    """What one epoch hands to the next.
-
-    Attributes:
-        cycle: from 1.
-        phase: of the next epoch, ``SIMULATION`` or ``LEARNING``.
-        epoch: of the next epoch within its phase, from 1.
-        n_epochs: done in all; names the noise of the next.
-        parameters: of the model.
-        optimizer: its state.
-        n_decays: of the learning rate in this phase.
-        best_share, n_bad_epochs: the smallest share of failures in this phase, and epochs since.
-        n_calm_epochs: of learning in a row, so far, in which hardly a replica failed.
-        coords, velocities, thermostat: where each replica starts the next epoch.
-        is_parked: who failed while simulating.
-        stable_steps: of each replica in this cycle's simulation, up to its first failure.
-        earlier: starts of earlier epochs, coordinates and velocities and thermostats.
-        pool: the frames that are learnt from.
-        outcome: "" while the run goes on; else why it ended.
-    """
-
-    cycle: int
-    phase: str
-    epoch: int
-    n_epochs: int
-    parameters: list[torch.Tensor]
-    optimizer: dict[str, typing.Any]
-    n_decays: int
-    best_share: float
-    n_bad_epochs: int
-    n_calm_epochs: int
-    coords: torch.Tensor
-    velocities: torch.Tensor
-    thermostat: torch.Tensor
-    is_parked: torch.Tensor
-    stable_steps: torch.Tensor
-    earlier: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
-    pool: list[PoolEpoch]
-    outcome: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What an epoch did, for logs.
-
-    Attributes:
-        cycle, phase, epoch: which one.
-        n_simulated, n_failed: replicas.
-        unstable_share: of all replicas, those parked so far (simulation) or failed in this epoch (learning).
-        causes: how often each deviation was the first to be seen.
-        steps: what learning found, first to last.
-        learning_rate: of the optimiser; 0 while simulating.
-        n_frames: in the pool.
-        stable_steps, n_failures: of the replicas in this cycle's simulation so far.
-    """
-
-    cycle: int
-    phase: str
-    epoch: int
-    n_simulated: int
-    n_failed: int
-    unstable_share: float
-    causes: dict[str, int]
-    steps: tuple[Step, ...]
-    learning_rate: float
-    n_frames: int
-    stable_steps: int
-    n_failures: int
-
-
 class Cycle:
     """What stays the same from epoch to epoch, and how an epoch is done."""
 
@@ -157,37 +85,37 @@ class Cycle:
         settings: CycleSettings,
         epoch_settings: EpochSettings,
         integrator: Integrator,
-        potential: Potential,
+        freeze: collections.abc.Callable[[], Evaluate],
         model: EnergyModel,
         deviations: collections.abc.Sequence[Deviation],
         targets: dict[str, Target],
         temperature: float,
-        molecule_idxs: torch.Tensor | None,
+        is_localized: bool,
         ranks: Ranks,
     ):
         """Takes the parts.
 
         Args:
             settings, epoch_settings, integrator: how.
-            potential: the one that moves replicas; its parameters are those of ``model``.
+            freeze: gives the function that moves replicas, with the parameters of ``model`` as they are.
             model: what is learnt.
             deviations: what makes a replica fail.
             targets: what is learnt towards; none for a control run.
             temperature: [K] of the reweighting.
-            molecule_idxs: of the atoms for a localized estimator; None for a global one.
+            is_localized: whether molecules are reweighted for themselves, as ``model`` gives their energies.
             ranks: who shares the work.
         """
         self.settings, self.epoch_settings, self.integrator = settings, epoch_settings, integrator
-        self.potential, self.model = potential, model
+        self.freeze, self.model = freeze, model
         self.deviations, self.targets, self.temperature = deviations, targets, temperature
-        self.molecule_idxs, self.ranks = molecule_idxs, ranks
+        self.is_localized, self.ranks = is_localized, ranks
 
     def begin(self, coords: torch.Tensor, velocities: torch.Tensor) -> RunState:
         """The state before the first epoch, replicas at ``coords`` with ``velocities``."""
         n_replicas, n_thermostats = len(coords), self.integrator.n_thermostats
         return RunState(
             cycle=1,
-            phase=SIMULATION,
+            phase=SIMULATION if self.settings.max_simulation_epochs else LEARNING,
             epoch=1,
             n_epochs=0,
             parameters=[parameter.detach().clone() for parameter in self.model.parameters],
@@ -219,7 +147,7 @@ class Cycle:
     def _run_replicas(self, state: RunState, replicas: torch.Tensor) -> Epoch:
         """An epoch of some replicas, dealt to all ranks; the same on each."""
         mine = replicas[deal(len(replicas), self.ranks)]
-        evaluate = self.potential.freeze()
+        evaluate = self.freeze()
         start = begin(evaluate, state.coords[mine], state.velocities[mine])
         start = dataclasses.replace(start, thermostat=state.thermostat[mine])
         noise = None
@@ -330,12 +258,13 @@ class Cycle:
         replicas = torch.arange(settings.n_replicas)
         epoch = self._run_replicas(state, replicas)
         share = float(epoch.has_failed.float().mean())
-        n_calm_epochs = state.n_calm_epochs + 1 if share <= settings.unstable_share_to_stop else 0
+        limit = settings.unstable_share_to_stop
+        n_calm_epochs = state.n_calm_epochs + 1 if limit is not None and share <= limit else 0
         if n_calm_epochs >= settings.n_calm_epochs:
             new = self._end_learning(state, f"{n_calm_epochs} epochs without a failure of any replica")
             return new, self._report(state, epoch, share, (), 0.0, new)
         pool = [*state.pool, self._make_pool_epoch(state, epoch.frames)][-settings.pool_epochs :]
-        is_better = share < state.best_share
+        is_better = share < state.best_share or limit is None
         n_bad_epochs = 0 if is_better else state.n_bad_epochs + 1
         n_decays = state.n_decays + (n_bad_epochs > settings.patience)
         n_bad_epochs = 0 if n_bad_epochs > settings.patience else n_bad_epochs
@@ -370,7 +299,10 @@ class Cycle:
         frames = thin(frames, self.settings.frames_per_epoch, generator)
         observables = {name: target.observable for name, target in self.targets.items()}
         blocks = frames.replicas % self.settings.n_blocks
-        return score(frames, blocks, self.potential, observables, self.molecule_idxs)
+        return score(frames, blocks, self._compute_energies, observables, self.is_localized)
+
+    def _compute_energies(self, coords: torch.Tensor) -> torch.Tensor:
+        return self.model.compute(self.model.prepare(coords))
 
     def _make_steps(self, state: RunState, learning_rate: float) -> tuple[tuple[Step, ...], dict[str, typing.Any]]:
         settings = self.settings
@@ -401,7 +333,11 @@ class Cycle:
         return dataclasses.replace(
             state,
             cycle=state.cycle if is_last else state.cycle + 1,
-            phase=SIMULATION,
+            n_decays=0,
+            best_share=2.0,
+            n_bad_epochs=0,
+            n_calm_epochs=0,
+            phase=SIMULATION if self.settings.max_simulation_epochs else LEARNING,
             epoch=1,
             n_epochs=state.n_epochs + 1,
             pool=[],

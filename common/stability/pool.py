@@ -4,6 +4,7 @@ Frames are dealt to blocks by their replica, the same blocks whatever the number
 is summed within blocks first, so that one process and many give the same numbers to the last bit.
 """
 
+import collections.abc
 import dataclasses
 
 import torch
@@ -70,31 +71,29 @@ def thin(frames: Frames, n_frames: int, generator: torch.Generator) -> Frames:
 def score(
     frames: Frames,
     blocks: torch.Tensor,
-    potential: Potential,
+    compute_energies: collections.abc.Callable[[torch.Tensor], torch.Tensor],
     observables: dict[str, Observable],
-    molecule_idxs: torch.Tensor | None,
+    is_localized: bool,
 ) -> PoolEpoch:
     """Energies and observables of the frames of an epoch, under the potential that made them.
 
     Args:
         frames: of an epoch.
         blocks: of each of its frames.
-        potential: with its parameters as they were.
+        compute_energies: of frames or their molecules, ``(n_frames, n_atoms, 3) -> (n_frames, n_parts)``, with the
+            parameters as they were.
         observables: by name.
-        molecule_idxs: the molecule of each atom for a localized estimator, ``shape=(n_atoms,)``; None for a global one.
+        is_localized: whether molecules are measured for themselves.
     """
     order = torch.argsort(blocks, stable=True)
     coords, blocks = frames.coords[order], blocks[order]
     energies: list[torch.Tensor] = []
     values: dict[str, list[torch.Tensor]] = {name: [] for name in observables}
     with torch.no_grad():
-        for start in range(0, len(coords), SCORED_AT_ONCE):
-            part = coords[start : start + SCORED_AT_ONCE]
-            energies.append(compute_parts(potential, part, molecule_idxs).to(torch.float64))
+        for part in coords.split(SCORED_AT_ONCE):
+            energies.append(compute_energies(part).to(torch.float64))
             for name, observable in observables.items():
-                own = (
-                    observable.compute(part)[:, None] if molecule_idxs is None else observable.compute_by_molecule(part)
-                )
+                own = observable.compute_by_molecule(part) if is_localized else observable.compute(part)[:, None]
                 values[name].append(own.to(torch.float64))
     return PoolEpoch(
         coords,

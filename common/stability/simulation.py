@@ -19,8 +19,11 @@ from common.observables.deviations import Deviation
 class Integrator(typing.Protocol):
     """What moves replicas, see ``common/dynamics``."""
 
-    n_thermostats: int
-    needs_noise: bool
+    @property
+    def n_thermostats(self) -> int: ...
+
+    @property
+    def needs_noise(self) -> bool: ...
 
     def step(self, state: State, evaluate: Evaluate, noise: torch.Tensor | None) -> State:
         """The state one time step later."""

@@ -1,0 +1,112 @@
+"""A SMIRNOFF force field as what is learnt: features of frames once, then energies are a matrix-vector product.
+
+With U = f(x)·φ(θ) + what stays, differences of energies between parameters are f(x)·(φ - φ̄), exactly. The quantum
+loss is the quadratic form that a fit minimises, δᵀGδ - 2hᵀδ + c from one pass over quantum frames: whatever the
+observables ask for, energies and forces hold on.
+"""
+
+import collections.abc
+
+import numpy
+import torch
+
+from common.data.dataset import Entry
+from common.dynamics.states import Evaluate
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
+from common.forcefields.trainable import Column, Trainable
+from common.potentials.smirnoff import SmirnoffPotential
+from common.sufficient_statistics.energy_features import compute_energy_features
+from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
+from common.sufficient_statistics.interactions import build_interactions
+from common.sufficient_statistics.linearization import Linearization
+from common.sufficient_statistics.quadratic import QuadraticForm
+
+
+class ForceFieldModel:
+    """An :class:`common.stability.learning.EnergyModel`.
+
+    Its one parameter is the vector of trained values, each in units of the width of its prior, from the start: an
+    optimiser's step means the same everywhere.
+    """
+
+    def __init__(
+        self,
+        molecules: ParameterizedMolecules,
+        smiles: str,
+        trainable: Trainable,
+        widths: torch.Tensor,
+        quantum: Entry,
+        shares: tuple[float, float],
+        prior_strength: float,
+    ):
+        """Passes once over the quantum frames.
+
+        Args:
+            molecules: the force field and the topology of the system.
+            smiles: mapped SMILES of the system.
+            trainable: which values are trained.
+            widths: of the priors in the values' own units, ``shape=(n_values,)``.
+            quantum: frames with energies and forces.
+            shares: of mean squared errors of energies and of force components.
+            prior_strength: of the mean squared value; 0 for none.
+        """
+        self.topology = molecules.topologies[smiles]
+        self.trainable, self._widths = trainable, widths * trainable.scales
+        self._start = trainable.start * trainable.scales
+        self.values = torch.zeros(len(self._start), dtype=torch.float64, requires_grad=True)
+        self.parameters = [self.values]
+        self._prior_strength = prior_strength
+        self._linearization = Linearization(molecules.force_field)
+        self._phi = self._linearization.compute(molecules.force_field)
+        interactions = build_interactions([self.topology], self._linearization)
+        weights = numpy.full(quantum.n_confs, 1.0 / quantum.n_confs)
+        (grams,) = compute_entry_grams([WeightedEntry(quantum, 0, weights)], interactions, self._phi)
+        self._used = torch.from_numpy(numpy.asarray(grams.features))
+        self._form = QuadraticForm(shares[0] * grams.energy + shares[1] * grams.forces)
+
+    def make_force_field(self) -> TensorForceField:
+        """The force field with the values as they are; differentiable."""
+        return self.trainable.to_force_field(self.trainable.clamp(self._start + self._widths * self.values))
+
+    def freeze(self) -> Evaluate:
+        """A function for dynamics."""
+        with torch.no_grad():
+            return SmirnoffPotential(self.topology, self.make_force_field()).freeze()
+
+    def _compute_delta(self) -> torch.Tensor:
+        return (self._linearization.compute(self.make_force_field()) - self._phi)[self._used]
+
+    def prepare(self, coords: torch.Tensor) -> torch.Tensor:
+        features = compute_energy_features(self.topology, self._linearization, coords.to(torch.float64))
+        return features[:, self._used]
+
+    def compute(self, prepared: torch.Tensor) -> torch.Tensor:
+        return (prepared @ self._compute_delta())[:, None]
+
+    def compute_quantum_losses(self, key: tuple) -> list[collections.abc.Callable[[], torch.Tensor]]:
+        return [self._compute_quantum_loss]
+
+    def _compute_quantum_loss(self) -> torch.Tensor:
+        loss = self._form.evaluate(self._compute_delta())
+        return loss + self._prior_strength * self.values.square().mean()
+
+
+def collect_widths(
+    trainable: Trainable, trained: collections.abc.Mapping[str, collections.abc.Mapping[str, Column]]
+) -> torch.Tensor:
+    """The widths of the priors of trained values, in their own units, ``shape=(n_values,)``.
+
+    Args:
+        trainable: the values.
+        trained: by type and column, with an attribute ``prior``.
+
+    Raises:
+        ValueError: a column has no width.
+    """
+    widths = []
+    for type_, _, name in trainable.names:
+        prior = trained[type_][name].prior
+        if prior is None:
+            raise ValueError(f"trained: {type_} {name} has no prior, whose width is the unit of its steps here")
+        widths.append(prior)
+    return torch.tensor(widths, dtype=torch.float64)
