@@ -20,7 +20,7 @@ class Condition:
     Attributes:
         name: by which targets name it.
         kind: a number, a vector of numbers, or how many atoms of each element there are.
-        property: of the molecules in the database; one of ``COMPUTED`` counts atoms; "" for a composition.
+        quantity: property of the molecules in the database; one of ``COMPUTED`` counts atoms; "" for a composition.
         relative: take the property by atom, relative to what a linear fit to the composition says of it.
         stepwise: of a composition, tell the network what is still missing, step by step, and not only the whole.
         low: of a number, the centre of the first Gaussian in which it is expanded.
@@ -37,7 +37,7 @@ class Condition:
 
     name: str
     kind: Kind = "scalar"
-    property: str = ""
+    quantity: str = ""
     relative: bool = False
     stepwise: bool = False
     low: float = 0.0
@@ -131,7 +131,7 @@ def check_conditions(conditions: Sequence[Condition]) -> None:
         if not name.isidentifier() or names.count(name) > 1:
             raise ValueError(f"condition {name!r}: names are words, each once")
         if condition.kind == "scalar":
-            if not condition.property:
+            if not condition.quantity:
                 raise ValueError(f"condition {name}: says no property of the database")
             finite = all(math.isfinite(value) for value in (condition.low, condition.high, condition.spacing))
             if not (finite and condition.low < condition.high and condition.spacing > 0.0):
@@ -139,7 +139,7 @@ def check_conditions(conditions: Sequence[Condition]) -> None:
                     f"condition {name}: from {condition.low:g} to {condition.high:g} in steps of "
                     f"{condition.spacing:g} is no range"
                 )
-        elif condition.kind == "vector" and (not condition.property or condition.n_inputs < 1):
+        elif condition.kind == "vector" and (not condition.quantity or condition.n_inputs < 1):
             raise ValueError(f"condition {name}: a vector needs a property and its length, n_inputs")
         if condition.stepwise and condition.kind != "composition":
             raise ValueError(f"condition {name}: only a composition can be told step by step")

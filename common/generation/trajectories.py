@@ -9,6 +9,7 @@ takes 2 N steps, N placements and N stops.
 
 import typing
 
+import numba
 import numpy
 from ase.data import atomic_masses, covalent_radii
 
@@ -86,33 +87,51 @@ def label_fragments(neighbors: numpy.ndarray) -> numpy.ndarray:
         labels = lowest
 
 
-def draw_trajectory(neighbors: list[list[int]], random: numpy.random.Generator) -> Trajectory:
+def draw_trajectory(neighbors: numpy.ndarray, random: numpy.random.Generator) -> Trajectory:
     """One of the many sequences in which a molecule may be placed.
 
     Args:
-        neighbors: of each atom, in ascending order; atoms are sorted as :func:`sort_atoms` does.
+        neighbors: what :func:`find_neighbors` gives for atoms that are sorted as :func:`sort_atoms` does.
         random: draws the focus of each step.
 
     Raises:
         ValueError: the molecule is not connected.
     """
     n_atoms = len(neighbors)
-    placed_at = [-1] * n_atoms
-    placed_at[0] = 0
-    focus, atom, available = [ORIGIN], [0], [0]
-    for step, number in enumerate(random.random(2 * n_atoms - 1).tolist(), start=1):
-        if not available:
-            raise ValueError("not connected: some atoms are no neighbours of any that can be placed before them")
-        which = int(number * len(available))
+    if label_fragments(neighbors).any():
+        raise ValueError("not connected: some atoms are no neighbours of any that can be placed before them")
+    starts = numpy.concatenate([[0], numpy.cumsum(neighbors.sum(axis=1))])
+    focus, atom, placed_at = (numpy.empty(n, dtype=numpy.int64) for n in (2 * n_atoms, 2 * n_atoms, n_atoms))
+    draw_placements(starts, numpy.nonzero(neighbors)[1], random.random(2 * n_atoms), focus, atom, placed_at)
+    return Trajectory(focus, atom, placed_at)
+
+
+@numba.njit(cache=True)
+def draw_placements(neighbor_starts, neighbors, numbers, focus, atom, placed_at):  # pragma: no cover
+    """What :func:`draw_trajectory` does, for those that have many molecules; they are connected.
+
+    Args:
+        neighbor_starts: of the molecule's atoms, and the end, ``shape=(n_atoms + 1,)``.
+        neighbors: where those are places, atoms counted in the molecule.
+        numbers: uniform between 0 and 1, ``shape=(2 n_atoms,)``.
+        focus, atom, placed_at: filled.
+    """
+    n_atoms = len(neighbor_starts) - 1
+    placed_at[:n_atoms] = -1
+    available = numpy.empty(n_atoms, numpy.int64)
+    available[0], n_available = 0, 1
+    focus[0], atom[0], placed_at[0] = ORIGIN, 0, 0
+    for step in range(1, 2 * n_atoms):
+        which = int(numbers[step] * n_available)
         current = available[which]
-        focus.append(current)
-        for neighbor in neighbors[current]:
+        focus[step], atom[step] = current, STOP
+        for k in range(neighbor_starts[current], neighbor_starts[current + 1]):
+            neighbor = neighbors[k]
             if placed_at[neighbor] < 0:
-                placed_at[neighbor] = step
-                available.append(neighbor)
-                atom.append(neighbor)
+                atom[step], placed_at[neighbor] = neighbor, step
+                available[n_available] = neighbor
+                n_available += 1
                 break
         else:
-            available.pop(which)
-            atom.append(STOP)
-    return Trajectory(numpy.array(focus), numpy.array(atom), numpy.array(placed_at))
+            available[which:n_available - 1] = available[which + 1 : n_available]
+            n_available -= 1
