@@ -263,6 +263,33 @@ class GeneratorNetwork(torch.nn.Module):
         edges = list_edges(partial)
         return self.trunk(self.kinds(partial.kinds), filters, lambda own, sent: aggregate_by_edges(own, sent, edges))
 
+    def embed_conditions(
+        self,
+        values: collections.abc.Mapping[str, torch.Tensor],
+        given: collections.abc.Mapping[str, torch.Tensor],
+        molecules: torch.Tensor,
+        missing: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features of the conditions, and which row of them each step has.
+
+        Args:
+            values: of each condition, ``shape=(n_molecules, n_values)``; anything where it is not given.
+            given: whether it is aimed at, ``shape=(n_molecules,)`` bool.
+            molecules: to which molecule each step belongs, ``shape=(n_steps,)``.
+            missing: how many atoms of each type are still to come, ``shape=(n_steps, n_types)``.
+
+        Returns:
+            ``shape=(n, condition_features)`` and ``(n_steps,)``: one row a molecule, or one a step where a condition is
+            told step by step.
+        """
+        assert self.conditioning is not None
+        if not any(condition.stepwise for condition in self.settings.conditions):
+            return self.conditioning(values, given), molecules
+        told = {name: own.index_select(0, molecules) for name, own in given.items()}
+        by_step = {name: own.index_select(0, molecules) for name, own in values.items()}
+        by_step |= {condition.name: missing for condition in self.settings.conditions if condition.stepwise}
+        return self.conditioning(by_step, told), torch.arange(len(molecules), device=molecules.device)
+
     def predict_types(
         self, features: torch.Tensor, bias: torch.Tensor, steps: torch.Tensor, n_steps: int
     ) -> torch.Tensor:

@@ -33,6 +33,7 @@ FORBIDDEN = {
     "nitrile oxide precursor": "C(=N[OX2H])[N,O,F]",
     "hydrazone with N-H2": "[NX3H2]N=C",
     "two oxygens at nitrogen": "ONO",
+    "two oxygens in a four-membered ring": "O1*O*1",
     "triple bond in a ring": "[*;R]#[*;R]",
 }
 """SMARTS of what does not last or turns into something else, by name: tautomers, hydrolysis, absurd strain."""
@@ -80,8 +81,8 @@ def _find_strain(mol: Chem.Mol) -> str | None:
         if any(len(ring) == 3 and ring & ends for ring in rings):
             return "double bond at a three-membered ring"
     for ring in rings:
-        if len(ring) == 4 and _has_double_bond(mol, ring) and not _count_sp3_carbons(mol, ring):
-            return "unsaturated four-membered ring without a saturated carbon"
+        if len(ring) == 4 and sum(_is_unsaturated(mol.GetAtomWithIdx(atom)) for atom in ring) > 1:
+            return "two unsaturated atoms in a four-membered ring"
     for i, first in enumerate(rings):
         for second in rings[:i]:
             if len(first & second) < 2:
@@ -91,21 +92,11 @@ def _find_strain(mol: Chem.Mol) -> str | None:
             smallest = min(len(first), len(second))
             if smallest < 5 and any(_is_unsaturated(mol.GetAtomWithIdx(atom)) for atom in first | second):
                 return "unsaturated small rings that share a bond"
+            if len(first & second) > 2 and smallest < 5 and len(first) == len(second):
+                return "bridge of one atom across a four-membered ring"
             if len(first & second) > 2 and any(_is_unsaturated(mol.GetAtomWithIdx(atom)) for atom in first & second):
                 return "double bond at a bridgehead or bridge"
     return None
-
-
-def _has_double_bond(mol: Chem.Mol, ring: set[int]) -> bool:
-    return any(
-        bond.GetBondType() != Chem.BondType.SINGLE and {bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()} <= ring
-        for bond in mol.GetBonds()
-    )
-
-
-def _count_sp3_carbons(mol: Chem.Mol, ring: set[int]) -> int:
-    atoms = [mol.GetAtomWithIdx(atom) for atom in ring]
-    return sum(atom.GetAtomicNum() == 6 and not _is_unsaturated(atom) for atom in atoms)
 
 
 def _is_unsaturated(atom: Chem.Atom) -> bool:
