@@ -41,6 +41,7 @@ _NAMES = {
     "Ha": ase.units.Hartree,
     "Ry": ase.units.Rydberg,
     "kcal": ase.units.kcal,
+    "cal": 1e-3 * ase.units.kcal,
     "kJ": ase.units.kJ,
     "mol": ase.units.mol,
     "Debye": ase.units.Debye,
@@ -157,8 +158,6 @@ def read_database(path: str | os.PathLike) -> Database:
                 raise ValueError(f"{path}: its metadata have no {DISTANCE_UNIT}, e.g. 'Ang' or 'Bohr'")
             factor = find_factor(metadata.pop(DISTANCE_UNIT), "Ang")
             units = {name: unit for name, unit in metadata.pop(PROPERTY_UNITS, {}).items() if unit}
-            for unit in units.values():
-                parse_unit(unit)
             molecules = [_from_row(row, factor, path) for row in connection.select()]
     except (sqlite3.DatabaseError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: no ASE database, or a damaged one ({error})") from error
