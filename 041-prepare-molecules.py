@@ -29,9 +29,10 @@ import numpy
 from rdkit import Chem
 
 from common.data.dataset import open_dataset, read_entries
+from common.data.molecule_database import Database, Molecule, read_database, read_packed, write_database, write_packed
 from common.files.fingerprints import compute_fingerprint
-from common.generation.database import Database, Molecule, read_database, read_packed, write_database, write_packed
 from common.generation.preparation import (
+    METHOD,
     QM9_PROPERTIES,
     UNITS,
     Failure,
@@ -67,7 +68,9 @@ class Settings(StageSettings):
     max_heavy_atoms: AtLeastOne[int] = 6  # the largest molecules
     elements: tuple[int, ...] = (6, 7, 8, 9)  # atomic numbers of heavy atoms
     forbidden: dict[str, str] = dataclasses.field(default_factory=lambda: dict(FORBIDDEN))  # SMARTS by name
-    max_molecules: AtLeastOne[int] | None = None  # all of the smaller ones, of the largest as many as are left, at random
+    max_molecules: AtLeastOne[int] | None = (
+        None  # all of the smaller ones, of the largest as many as are left, at random
+    )
     n_conformers: AtLeastOne[int] = 1  # of each molecule
     relax: bool = True  # by GFN2-xTB; else the minimum of MMFF94 stays
     max_force: Positive[float] = 1.0  # [kcal/mol/Angstrom] at the end of a relaxation
@@ -171,6 +174,7 @@ def main() -> None:
     metadata = {
         "stage": "041-prepare-molecules",
         "source": settings.source,
+        "level": METHOD if settings.source in ("enumerate", "packed") else "",
         "left_out": {"disconnected": dict(connected.gaps), "failures": database.metadata.get("failures", [])},
     }
     path = settings.output / f"{settings.name}.db"

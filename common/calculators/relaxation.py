@@ -125,7 +125,7 @@ def _find_step(hessian: numpy.ndarray, forces: numpy.ndarray, longest: float) ->
 
 
 def _update(hessian: numpy.ndarray, step: numpy.ndarray, change: numpy.ndarray) -> numpy.ndarray:
-    """The Hessian after a step changed the gradient; it stays as it is where the curvature along the step is not > 0."""
+    """The Hessian after a step changed the gradient; as it is where the curvature along the step is not positive."""
     along = float(step @ change)
     if along <= 1e-6 * float(step @ step):
         return hessian

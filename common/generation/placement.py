@@ -67,8 +67,10 @@ def build_grid(settings: GridSettings, placement_cutoff: float) -> Grid:
     Raises:
         ValueError: there is no point, or a setting is not positive.
     """
-    if not (settings.spacing > 0.0 and settings.temperature > 0.0 and 0.0 <= settings.least_distance):
-        raise ValueError("the spacing and the temperature of the grid must be positive, its least distance not negative")
+    if not (settings.spacing > 0.0 and settings.temperature > 0.0 and settings.least_distance >= 0.0):
+        raise ValueError(
+            "the spacing and the temperature of the grid must be positive, its least distance not negative"
+        )
     n_steps = math.floor(placement_cutoff / settings.spacing + 1e-9)
     axis = numpy.arange(-n_steps, n_steps + 1)
     index = numpy.stack(numpy.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -92,7 +94,7 @@ def build_grid(settings: GridSettings, placement_cutoff: float) -> Grid:
 def compute_log_weights(
     points: numpy.ndarray, nodes: numpy.ndarray, log_probabilities: numpy.ndarray, bin_width: float
 ) -> numpy.ndarray:
-    """log p of every point, the long way.
+    """The log p of every point, the long way.
 
     Args:
         points: [Angstrom] ``shape=(n_points, 3)``.
@@ -187,7 +189,7 @@ def _open_cubes(points, starts, centres, nodes, log_probabilities, bin_width, re
         for k in range(n_nodes):
             bounds[cube] += highest[k, _get_bin(x, y, z, nodes[k], bin_width, n_bins)]
     indices, log_weights = numpy.empty(len(points), numpy.int64), numpy.empty(len(points))
-    n_found, best, first = 0, -numpy.inf, bounds.argmax()
+    n_found, best, first = 0, -numpy.inf, int(bounds.argmax())
     for i in range(-1, len(centres)):
         cube = first if i < 0 else i
         if i == first or bounds[cube] < best - margin:

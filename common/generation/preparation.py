@@ -1,4 +1,4 @@
-"""Molecules to learn from: made of SMILES and relaxed, or taken from data sets and archives; and which can be placed."""
+"""Molecules to learn from: made of SMILES and relaxed, or taken from data sets and archives; which can be placed."""
 
 import collections
 import dataclasses
@@ -15,8 +15,8 @@ from common.calculators.interface import CalculationError
 from common.calculators.relaxation import BOND_FACTOR, relax
 from common.calculators.tight_binding import TightBinding
 from common.data.dataset import Entry
-from common.generation.database import Molecule
-from common.generation.trajectories import find_neighbors, label_fragments
+from common.data.molecule_database import Molecule
+from common.generators.trajectories import find_neighbors, label_fragments
 from common.molecules.conformers import attach_conformers, embed_conformers
 from common.molecules.formulas import NUMBERS
 from common.molecules.mapped_smiles import from_mapped_smiles
@@ -143,15 +143,13 @@ class Connected(typing.NamedTuple):
     gaps: collections.Counter[str]
 
 
-def find_connected(
-    molecules: Sequence[Molecule], placement_cutoff: float, radius_factor: float | None
-) -> Connected:
+def find_connected(molecules: Sequence[Molecule], placement_cutoff: float, radius_factor: float | None) -> Connected:
     """Tells molecules whose neighbours hang together from those that fall apart.
 
     Args:
         molecules: any.
         placement_cutoff, radius_factor: which atoms are neighbours, see
-            :func:`common.generation.trajectories.find_neighbors`.
+            :func:`common.generators.trajectories.find_neighbors`.
     """
     table = Chem.GetPeriodicTable()
     is_connected, gaps = numpy.ones(len(molecules), dtype=bool), collections.Counter[str]()
@@ -184,7 +182,7 @@ QM9_PROPERTIES = {
     "free_energy": "Hartree",
     "heat_capacity": "cal/mol/K",
 }
-"""Properties in the order of QM9's files, with their units (R. Ramakrishnan et al., Scientific Data 1, 140022, 2014)."""
+"""Properties in the order of QM9's files, with units (R. Ramakrishnan et al., Scientific Data 1, 140022, 2014)."""
 
 QM9_ARCHIVE = "dsgdb9nsd.xyz.tar.bz2"
 QM9_EXCLUDED = "uncharacterized.txt"

@@ -16,10 +16,10 @@ import numba
 import numpy
 import torch
 
-from common.generation.conditions import Targets
-from common.generation.network import GeneratorNetwork, NetworkSettings
-from common.generation.partial import PartialMolecules, aggregate
 from common.generation.placement import N_UNIFORM, Grid, GridSettings, build_grid, draw_position, make_rotation
+from common.generators.conditions import Targets
+from common.generators.network import GeneratorNetwork, NetworkSettings
+from common.generators.partial import PartialMolecules, aggregate
 from common.neural.schnet import SchNetTrunk
 
 N_TABLE = 4001
@@ -43,7 +43,7 @@ class SamplingSettings:
 
     max_atoms: int = 35
     batch_size: int = 64
-    grid: GridSettings = GridSettings()
+    grid: GridSettings = dataclasses.field(default_factory=GridSettings)
     type_temperature: float = 1.0
     seed: int = 0
 
@@ -172,7 +172,9 @@ class Sampler:
         slots.give_up(active[too_many])
         placing = numpy.flatnonzero(~stops & ~too_many)
         if len(placing):
-            self._place(slots, active, placing, focus, classes, features, conditions, partial, predicting, steps, uniform)
+            self._place(
+                slots, active, placing, focus, classes, features, conditions, partial, predicting, steps, uniform
+            )
 
     def _embed_conditions(self, slots: "_Slots", active: numpy.ndarray) -> torch.Tensor:
         network = self.network
@@ -184,7 +186,9 @@ class Sampler:
         missing = torch.zeros(len(active), len(network.settings.types), dtype=dtype)
         for condition in network.settings.conditions:
             if condition.stepwise:
-                missing = (values[condition.name] - torch.from_numpy(slots.count_types(active)).to(dtype)).clamp(min=0.0)
+                missing = (values[condition.name] - torch.from_numpy(slots.count_types(active)).to(dtype)).clamp(
+                    min=0.0
+                )
         return network.embed_conditions(values, given, torch.arange(len(active)), missing)[0]
 
     def _draw_types(self, log_types: torch.Tensor, is_first: numpy.ndarray, uniform: numpy.ndarray) -> numpy.ndarray:
@@ -235,7 +239,9 @@ class Sampler:
 def _check_start(start: Start, network: NetworkSettings, max_atoms: int) -> None:
     unknown = sorted(set(start.numbers.tolist()) - set(network.types))
     if unknown:
-        raise ValueError(f"the substructure has elements {unknown}, which are not among the types {list(network.types)}")
+        raise ValueError(
+            f"the substructure has elements {unknown}, which are not among the types {list(network.types)}"
+        )
     if not len(start.available):
         raise ValueError("the substructure has no atom beside which another may come")
     if len(start.numbers) > max_atoms:
@@ -391,7 +397,7 @@ def lay_out_whole(
     )
     structure = (kinds, nodes, starts, starts[:-1] + focus + 1, numpy.arange(n_steps), pair_starts[:-1])
     of_type = torch.from_numpy(distances).to(torch.get_default_dtype())
-    partial = PartialMolecules(*map(torch.from_numpy, structure), of_type)
+    partial = PartialMolecules._make([*map(torch.from_numpy, structure), of_type])
     return partial, torch.from_numpy(predicting[:n_predicting]), torch.from_numpy(steps[:n_predicting])
 
 

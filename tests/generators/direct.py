@@ -46,7 +46,9 @@ class DirectNetwork:
         for i in near:
             embedded = self.network.next_types.weight[int(classes[following])]
             logits = self._run_head(self.network.distance_head, features[i] * embedded, condition)
-            loss = loss + self._compute_divergence(torch.log_softmax(logits, -1), math.dist(coords[following], places[i]))
+            loss = loss + self._compute_divergence(
+                torch.log_softmax(logits, -1), math.dist(coords[following], places[i])
+            )
         return -log_types[int(classes[following])], loss, len(near)
 
     def _run_trunk(self, kinds, places):

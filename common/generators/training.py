@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy
 import torch
 
-from common.generation.batches import MoleculeTable, Steps, TrainingBatch, count_pairs, draw_steps, lay_out
-from common.generation.losses import Losses, compute_losses
-from common.generation.network import GeneratorNetwork
+from common.generators.batches import MoleculeTable, Steps, TrainingBatch, count_pairs, draw_steps, lay_out
+from common.generators.losses import Losses, compute_losses
+from common.generators.network import GeneratorNetwork
 from common.processes.ranks import Ranks
 from common.processes.slices import cut_into_slices
 
@@ -40,7 +40,7 @@ class TrainingSettings:
         max_norm: of the gradient; longer ones are shortened. 0 for no limit.
         averaging: of the weights that generate, an exponential average: the share of the old ones at each batch.
         condition_dropout: with this probability a condition is not told.
-        label_width: see :mod:`common.generation.losses`.
+        label_width: see :mod:`common.generators.losses`.
         max_pairs: of partial molecules at once; larger batches are worked off in parts. It bounds the memory.
         seed: of everything that is drawn.
     """
@@ -122,7 +122,7 @@ class Training:
             batch = order[i * settings.batch_size : (i + 1) * settings.batch_size]
             self._set_learning_rate((self.epoch - 1 + i / n_batches) / self.n_epochs)
             sums += self._take_step(data, batch[ranks.rank :: ranks.world_size], random)
-        return EpochLosses(float(sums[0] / sums[2]), float(sums[1] / max(sums[3], 1.0)))
+        return EpochLosses(float(sums[0] / sums[2]), float(sums[1] / max(float(sums[3]), 1.0)))
 
     def _take_step(self, data: TrainingData, molecules: numpy.ndarray, random: numpy.random.Generator) -> torch.Tensor:
         """One step of the optimiser; sums of losses and their numbers, over all ranks."""
@@ -138,7 +138,7 @@ class Training:
         self.ranks.sum_in_place(total)
         for own, batch in parts:
             losses = self._compute_losses(self.network, data, own, batch.to(self.device), given)
-            loss = losses.types / total[0].item() + losses.distances / max(total[1].item(), 1.0)
+            loss = losses.types / float(total[0]) + losses.distances / max(float(total[1]), 1.0)
             loss.backward()
             sums += torch.tensor([losses.types.item(), losses.distances.item(), losses.n_steps, losses.n_distances])
         self._share_gradients()
@@ -150,7 +150,7 @@ class Training:
         return self.ranks.sum_in_place(sums)
 
     def _lay_out_parts(self, data: TrainingData, steps: Steps) -> Iterator[tuple[Steps, TrainingBatch]]:
-        costs = count_pairs(data.table, steps)
+        costs = count_pairs(data.table, steps).tolist()
         for part in cut_into_slices(range(len(steps)), costs, self.settings.max_pairs):
             own = steps.select(slice(part[0], part[-1] + 1))
             yield own, lay_out(data.table, own, self.network.settings)
@@ -210,7 +210,7 @@ class Training:
                 losses = self._compute_losses(self.averaged, data, own, batch.to(self.device), None)
                 sums += torch.tensor([losses.types.item(), losses.distances.item(), losses.n_steps, losses.n_distances])
         self.ranks.sum_in_place(sums)
-        return EpochLosses(float(sums[0] / sums[2]), float(sums[1] / max(sums[3], 1.0)))
+        return EpochLosses(float(sums[0] / sums[2]), float(sums[1] / max(float(sums[3]), 1.0)))
 
     def heed(self, loss: float) -> bool:
         """Takes note of a validation loss, and lowers the learning rate on a plateau; True where it is the best."""
@@ -248,4 +248,6 @@ def draw_given(
 ) -> dict[str, dict[int, bool]]:
     """Which conditions are told for which molecules."""
     numbers = random.random((len(names), len(molecules))) >= dropout
-    return {name: dict(zip(molecules.tolist(), own.tolist(), strict=True)) for name, own in zip(names, numbers, strict=True)}
+    return {
+        name: dict(zip(molecules.tolist(), own.tolist(), strict=True)) for name, own in zip(names, numbers, strict=True)
+    }

@@ -4,9 +4,9 @@ import numpy
 import torch
 from rdkit import Chem
 
-from common.generation.batches import Geometry, MoleculeTable, build_table
-from common.generation.conditions import Condition
-from common.generation.network import GeneratorNetwork, NetworkSettings
+from common.generators.batches import Geometry, MoleculeTable, build_table
+from common.generators.conditions import Condition
+from common.generators.network import GeneratorNetwork, NetworkSettings
 from common.molecules.conformers import embed_conformers
 
 CONDITIONS = (

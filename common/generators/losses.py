@@ -9,8 +9,8 @@ import typing
 
 import torch
 
-from common.generation.batches import TrainingBatch
-from common.generation.network import GeneratorNetwork, NetworkSettings
+from common.generators.batches import TrainingBatch
+from common.generators.network import GeneratorNetwork, NetworkSettings
 
 LEAST_LABEL_WIDTH = 0.01
 """Below this factor the right distance is the one bin that it falls into."""
@@ -43,7 +43,7 @@ def compute_losses(
 
     Args:
         network: the network.
-        batch: what :func:`common.generation.batches.lay_out` gives.
+        batch: what :func:`common.generators.batches.lay_out` gives.
         conditions: features, ``shape=(n, condition_features)``; None for a network without.
         condition_rows: the row of ``conditions`` for each step, ``shape=(n_steps,)``.
         label_width: of the Gaussian, as a factor to the width of a bin; see the module's docstring.

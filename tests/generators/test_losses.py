@@ -4,10 +4,10 @@ import numpy
 import pytest
 import torch
 
-from common.generation.batches import Geometry, build_table, draw_steps, lay_out
-from common.generation.losses import compute_distance_loss, compute_losses
-from tests.generation.direct import DirectNetwork
-from tests.generation.made_up import CONDITIONS, make_geometry, make_network, make_settings, make_table
+from common.generators.batches import Geometry, build_table, draw_steps, lay_out
+from common.generators.losses import compute_distance_loss, compute_losses
+from tests.generators.direct import DirectNetwork
+from tests.generators.made_up import CONDITIONS, make_geometry, make_network, make_settings, make_table
 
 SMILES = ["OCC=O", "FC(F)C", "C#N", "C"]
 
@@ -86,7 +86,7 @@ def test_losses_do_not_depend_on_place_orientation_handedness_or_order():
         molecule,
         Geometry(molecule.numbers, molecule.coords @ rotation.T * numpy.sign(numpy.linalg.det(rotation))),
         Geometry(molecule.numbers, molecule.coords * [1.0, 1.0, -1.0]),
-        Geometry(molecule.numbers, molecule.coords + [100.0, -50.0, 3.0]),
+        Geometry(molecule.numbers, molecule.coords + numpy.array([100.0, -50.0, 3.0])),
         Geometry(molecule.numbers[order], molecule.coords[order]),
     ]
     found = []

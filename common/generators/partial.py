@@ -12,7 +12,6 @@ does it, at the speed of the arithmetic; elsewhere torch does, by a list of all 
 import typing
 
 import numba
-import numpy
 import torch
 
 
@@ -128,7 +127,7 @@ class _Aggregate(torch.autograd.Function):
         context.save_for_backward(filters, sent, *structure)
         heard = torch.zeros_like(sent)
         arrays = [tensor.detach().contiguous().numpy() for tensor in (filters, sent, *structure)]
-        _sum_forward(*arrays, heard.numpy())
+        _sum_forward(*[*arrays, heard.numpy()])
         return heard
 
     @staticmethod
@@ -137,7 +136,7 @@ class _Aggregate(torch.autograd.Function):
         filters, sent, *structure = context.saved_tensors
         filter_gradient, sent_gradient = torch.zeros_like(filters), torch.zeros_like(sent)
         arrays = [tensor.detach().contiguous().numpy() for tensor in (filters, sent, *structure, gradient)]
-        _sum_backward(*arrays, filter_gradient.numpy(), sent_gradient.numpy())
+        _sum_backward(*[*arrays, filter_gradient.numpy(), sent_gradient.numpy()])
         return filter_gradient, sent_gradient, None, None, None, None, None
 
 

@@ -108,7 +108,9 @@ class Database:
         values = numpy.array([molecule.properties[name] for molecule in self.molecules], dtype=numpy.float64)
         wrong = numpy.flatnonzero(~numpy.isfinite(values.reshape(len(values), -1)).all(axis=1))
         if len(wrong):
-            raise ValueError(f"property {name!r} is not finite in {len(wrong)} molecules, the first is row {wrong[0] + 1}")
+            raise ValueError(
+                f"property {name!r} is not finite in {len(wrong)} molecules, the first is row {wrong[0] + 1}"
+            )
         if unit is None:
             return values
         if name not in self.units:
@@ -211,11 +213,10 @@ def write_database(
         units: of properties, by name.
         metadata: plain values.
     """
-    with replace_atomically(path) as beside:
-        with ase.db.connect(beside, type="db", append=False) as connection:
-            connection.metadata = make_metadata(units, metadata)
-            for molecule in molecules:
-                connection.write(*to_row(molecule))
+    with replace_atomically(path) as beside, ase.db.connect(beside, type="db", append=False) as connection:
+        connection.metadata = make_metadata(units, metadata)
+        for molecule in molecules:
+            connection.write(*to_row(molecule))
 
 
 def make_metadata(units: Mapping[str, str], metadata: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
@@ -225,7 +226,7 @@ def make_metadata(units: Mapping[str, str], metadata: Mapping[str, typing.Any]) 
 
 def to_row(molecule: Molecule) -> tuple[ase.Atoms, dict, dict]:
     """What ASE's ``write`` takes: atoms, key-value pairs, data."""
-    data = {name: numpy.atleast_1d(value) for name, value in molecule.properties.items()}
+    data: dict[str, typing.Any] = {name: numpy.atleast_1d(value) for name, value in molecule.properties.items()}
     if molecule.smiles:
         data[SMILES] = molecule.smiles
     return ase.Atoms(molecule.numbers, molecule.coords), {}, {**data, **molecule.data}
@@ -245,7 +246,7 @@ def write_packed(path: str | os.PathLike, database: Database, properties: Sequen
     """
     molecules = database.molecules
     coords = numpy.concatenate([molecule.coords - molecule.coords.mean(axis=0) for molecule in molecules])
-    arrays: dict[str, numpy.ndarray] = {
+    arrays: dict[str, typing.Any] = {
         "n_atoms": numpy.array([len(molecule.numbers) for molecule in molecules], dtype=numpy.uint16),
         "numbers": numpy.concatenate([molecule.numbers for molecule in molecules]).astype(numpy.uint8),
         "coords": numpy.round(coords / PACKED_PRECISION).astype(numpy.int16),
@@ -270,10 +271,9 @@ def read_packed(path: str | os.PathLike) -> Database:
     try:
         with numpy.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        molecules, units = list(_unpack(arrays)), {}
-        for name in arrays:
-            if name.startswith("property "):
-                units[name.split()[1]] = name.partition("[")[2].rstrip("]")
+        molecules = list(_unpack(arrays))
+        named = [name for name in arrays if name.startswith("property ")]
+        units = {name.split()[1]: name.partition("[")[2].rstrip("]") for name in named}
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise ValueError(f"{path}: no packed molecules, or damaged ({error})") from error
     return Database(molecules, {name: unit for name, unit in units.items() if unit}, {})

@@ -133,5 +133,5 @@ def draw_placements(neighbor_starts, neighbors, numbers, focus, atom, placed_at)
                 n_available += 1
                 break
         else:
-            available[which:n_available - 1] = available[which + 1 : n_available]
+            available[which : n_available - 1] = available[which + 1 : n_available]
             n_available -= 1

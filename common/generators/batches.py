@@ -12,9 +12,9 @@ import numba
 import numpy
 import torch
 
-from common.generation.network import NetworkSettings
-from common.generation.partial import PartialMolecules
-from common.generation.trajectories import draw_placements, find_neighbors, label_fragments, sort_atoms
+from common.generators.network import NetworkSettings
+from common.generators.partial import PartialMolecules
+from common.generators.trajectories import draw_placements, find_neighbors, label_fragments, sort_atoms
 
 
 class Geometry(typing.NamedTuple):
@@ -104,12 +104,11 @@ class Steps(typing.NamedTuple):
 
     def select(self, which: numpy.ndarray | slice) -> "Steps":
         """Some of the steps, in ascending order."""
-        return Steps(*(array[which] for array in self[:-1]), self.placed_at)
+        molecules, numbers, focus, atom, placed_starts = (array[which] for array in self[:-1])
+        return Steps(molecules, numbers, focus, atom, placed_starts, self.placed_at)
 
 
-def draw_steps(
-    table: MoleculeTable, molecules: numpy.ndarray, n_drawn: int, random: numpy.random.Generator
-) -> Steps:
+def draw_steps(table: MoleculeTable, molecules: numpy.ndarray, n_drawn: int, random: numpy.random.Generator) -> Steps:
     """A trajectory of each molecule, and of its steps some, drawn without replacement, in order.
 
     Args:
@@ -128,7 +127,7 @@ def draw_steps(
         *(table.atom_starts, table.neighbor_starts, table.neighbors),
         *(molecules.astype(numpy.int64), limit, starts, numbers, steps, placed_at),
     )
-    return Steps(*steps, placed_at)
+    return Steps(steps[0], steps[1], steps[2], steps[3], steps[4], placed_at)
 
 
 @numba.njit(cache=True)
@@ -175,7 +174,7 @@ class TrainingBatch(typing.NamedTuple):
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """The same on another device."""
-        return TrainingBatch(self.partial.to(device), *(tensor.to(device) for tensor in self[1:]))
+        return TrainingBatch._make([self.partial.to(device), *(tensor.to(device) for tensor in self[1:])])
 
 
 def lay_out(table: MoleculeTable, steps: Steps, settings: NetworkSettings) -> TrainingBatch:
@@ -203,7 +202,7 @@ def lay_out(table: MoleculeTable, steps: Steps, settings: NetworkSettings) -> Tr
     dtype = torch.get_default_dtype()
     structure = (kinds, nodes, starts, focus_rows, of_step, pair_starts[:-1])
     return TrainingBatch(
-        PartialMolecules(*map(torch.from_numpy, structure), torch.from_numpy(distances).to(dtype)),
+        PartialMolecules._make([*map(torch.from_numpy, structure), torch.from_numpy(distances).to(dtype)]),
         torch.from_numpy(predicting[:n_predicting]),
         torch.from_numpy(predicting_steps[:n_predicting]),
         torch.from_numpy(next_classes),

@@ -5,18 +5,19 @@ atoms that are placed and two tokens: the origin, at the centre of the molecule,
 atom beside which the next one comes. Every node near the focus predicts the type of the next atom, or "stop"; their
 predictions are multiplied. Then, told the type, each predicts its distance to the next atom, over bins.
 
-The partial molecules of a molecule share SchNet's filters, see :mod:`common.generation.partial`.
+The partial molecules of a molecule share SchNet's filters, see :mod:`common.generators.partial`.
 """
 
 import collections.abc
 import dataclasses
+import itertools
 import math
 import typing
 
 import torch
 
-from common.generation.conditions import Condition, count_gaussians
-from common.generation.partial import PartialMolecules, aggregate, aggregate_by_edges, list_edges
+from common.generators.conditions import Condition, count_gaussians
+from common.generators.partial import PartialMolecules, aggregate, aggregate_by_edges, list_edges
 from common.neural.layers import make_embedding, make_linear, shifted_softplus
 from common.neural.schnet import SchNetSettings, SchNetTrunk
 
@@ -94,7 +95,7 @@ class Mlp(torch.nn.Module):
     def __init__(self, sizes: collections.abc.Sequence[int], generator: Generator = None):
         """Layers from each of the sizes to the next."""
         super().__init__()
-        layers = [make_linear(a, b, generator=generator) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        layers = [make_linear(a, b, generator=generator) for a, b in itertools.pairwise(sizes)]
         self.layers = typing.cast(list[torch.nn.Linear], torch.nn.ModuleList(layers))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
