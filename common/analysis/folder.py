@@ -7,10 +7,11 @@ import pathlib
 import shutil
 
 from common.analysis.records import Results, Tables, WorstMolecule, to_plain
-from common.analysis.report import Picture, render_report
+from common.analysis.report import render_report
 from common.analysis.report_figures import ReportFigure
 from common.files.atomic import get_beside, name_full_disk, remove_leftovers
 from common.files.plain import write_json, write_table
+from common.reporting.pages import Picture
 from common.reporting.plots import render_svg
 from common.reporting.structures import draw_molecule
 from common.runs.curves import Curve

@@ -1,33 +1,15 @@
 """The report of stage 005: one HTML file that opens anywhere, without a network and without scripts."""
 
-import base64
 import collections.abc
 import pathlib
 import typing
 
-import jinja2
-
 from common.analysis.records import Results, RunDescription
 from common.analysis.words import describe_columns
-from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number, format_percentage
+from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT
+from common.reporting.pages import Picture, render_page
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
-
-_MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
-
-
-class Picture(typing.NamedTuple):
-    """A figure as a file: its name with suffix, what it shows in words, and its contents."""
-
-    file_name: str
-    description: str
-    contents: bytes
-
-    @property
-    def uri(self) -> str:
-        """The contents as a data URI."""
-        media_type = _MEDIA_TYPES[pathlib.PurePath(self.file_name).suffix]
-        return f"data:{media_type};base64,{base64.b64encode(self.contents).decode('ascii')}"
 
 
 def render_report(
@@ -44,17 +26,8 @@ def render_report(
         files: paths to link to, relative to the report.
         title: of the page.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(
-        number=format_number, interval=format_interval, percentage=format_percentage, thousands=_separate_thousands
-    )
-    return environment.get_template("report.html").render(
+    return render_page(
+        TEMPLATES / "report.html",
         results=results,
         pictures=pictures,
         files=files,
@@ -63,10 +36,6 @@ def render_report(
         energy_unit=ENERGY_UNIT,
         force_unit=FORCE_UNIT,
     )
-
-
-def _separate_thousands(count: int) -> str:
-    return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def list_settings(config: collections.abc.Mapping[str, typing.Any]) -> list[tuple[str, str]]:

@@ -7,11 +7,12 @@ Acta 66, 333, 1984) and Lindh's (Chem. Phys. Lett. 241, 423, 1995); pairs alone,
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy
 from ase.data import covalent_radii
 
-from common.calculators.interface import Calculator
+from common.calculators.interface import Calculator, EnergyForces
 
 BOND_FACTOR = 1.25
 """Atoms nearer than this times the sum of their covalent radii are bonded."""
@@ -55,6 +56,7 @@ def relax(
     charge: int = 0,
     max_force: float = 1.0,
     max_calculations: int = 200,
+    on_step: Callable[[numpy.ndarray, float, numpy.ndarray], None] | None = None,
 ) -> Relaxation:
     """Moves the atoms downhill until no force is larger than asked.
 
@@ -65,18 +67,26 @@ def relax(
         charge: [e].
         max_force: [kcal/mol/Angstrom] on any atom at the end.
         max_calculations: after so many it ends, converged or not.
+        on_step: called with coordinates, energy and forces of every calculation.
 
     Raises:
         CalculationError: the level fails at a geometry on the way.
     """
+
+    def calculate(at: numpy.ndarray) -> EnergyForces:
+        result = calculator(numbers, at, charge)
+        if on_step is not None:
+            on_step(at, *result)
+        return result
+
     x = numpy.array(coords, dtype=numpy.float64)
-    energy, forces = calculator(numbers, x, charge)
+    energy, forces = calculate(x)
     hessian = build_spring_hessian(numbers, x)
     longest = MAX_STEP
     n_calculations = 1
     while _find_largest(forces) > max_force and n_calculations < max_calculations and longest > LEAST_STEP:
         step = _find_step(hessian, forces, longest)
-        new_energy, new_forces = calculator(numbers, x + step, charge)
+        new_energy, new_forces = calculate(x + step)
         n_calculations += 1
         hessian = _update(hessian, step.ravel(), (forces - new_forces).ravel())
         if new_energy > energy:

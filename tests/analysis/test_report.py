@@ -16,7 +16,8 @@ from common.analysis.records import (
     RunDescription,
     WorstMolecule,
 )
-from common.analysis.report import Picture, list_facts, list_settings, render_report
+from common.analysis.report import list_facts, list_settings, render_report
+from common.reporting.pages import Picture
 
 
 def make_results(**changes) -> Results:

@@ -28,7 +28,7 @@ FILTER_TOLERANCE = 2e-5  # linear interpolation between 4,001 distances, float32
 def network():
     made = make_network(make_settings(conditions=CONDITIONS), seed=3)
     with torch.no_grad():
-        made.type_head.layers[-1].bias[-1] += 0.4  # untrained, it would hardly ever stop
+        made.type_head.layers[-1].bias[-1] += 0.8  # untrained, it would hardly ever stop
     return made
 
 

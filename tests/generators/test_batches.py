@@ -32,9 +32,7 @@ def test_all_steps_or_so_many_without_a_step_drawn_twice(table):
 
 
 def test_the_same_seed_draws_the_same(table):
-    first, second, other = (
-        draw_steps(table, numpy.arange(4), 5, numpy.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
+    first, second, other = (draw_steps(table, numpy.arange(4), 5, numpy.random.default_rng(seed)) for seed in (1, 1, 2))
     for a, b in zip(first, second, strict=True):
         numpy.testing.assert_array_equal(a, b)
     assert not numpy.array_equal(first.focus, other.focus)
