@@ -10,6 +10,7 @@ import os
 import pathlib
 import sqlite3
 import typing
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import ase
@@ -269,12 +270,12 @@ def read_packed(path: str | os.PathLike) -> Database:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of packed molecules")
     try:
-        with numpy.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, numpy.load(opened, allow_pickle=False) as file:
             arrays = dict(file)
         molecules = list(_unpack(arrays))
         named = [name for name in arrays if name.startswith("property ")]
         units = {name.split()[1]: name.partition("[")[2].rstrip("]") for name in named}
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: no packed molecules, or damaged ({error})") from error
     return Database(molecules, {name: unit for name, unit in units.items() if unit}, {})
 
