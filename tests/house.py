@@ -17,6 +17,12 @@ from tests.helpers import ROOT
 
 COMMON = ROOT / "common"
 
+ROOMS_OF_THE_FIT = (
+    "analysis", "fitting", "sufficient_statistics", "interop", "smirnoff", "selection", "nagl", "espaloma", "runs",
+    "data", "forcefields", "heterograph", "geometry", "reporting", "molecules", "processes", "files",
+)  # fmt: skip
+"""The rooms of the SMIRNOFF fit, stages 001 to 005, without those of the other systems."""
+
 
 class Import(typing.NamedTuple):
     """One module of ``common/`` imports another, both named as Python names them."""
@@ -81,6 +87,11 @@ def sort_rooms(pairs: dict[tuple[str, str], int]) -> list[str]:
     return list(sorter.static_order())
 
 
+def select_fit(pairs: dict[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+    """The pairs of rooms of the SMIRNOFF fit alone."""
+    return {pair: n for pair, n in pairs.items() if set(pair) <= set(ROOMS_OF_THE_FIT)}
+
+
 def _get_name(path: pathlib.Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -99,7 +110,9 @@ def main() -> None:
             f"{other} {n}" for (one, other), n in sorted(pairs.items(), key=lambda p: -p[1]) if one == room
         )
         print(f"{room:<22} {len(modules):>7} {n_lines:>6}  {used}")
-    print(f"{len(pairs)} pairs, {sum(pairs.values())} imports, no circle")
+    print(
+        f"{len(pairs)} pairs, {sum(pairs.values())} imports, no circle; {len(select_fit(pairs))} pairs are of the fit"
+    )
 
 
 if __name__ == "__main__":

@@ -5,15 +5,10 @@ import ast
 import pytest
 
 from tests.helpers import ROOT
-from tests.house import COMMON, count_pairs, list_modules, list_rooms, read_floors, sort_rooms
+from tests.house import COMMON, count_pairs, list_modules, list_rooms, read_floors, select_fit, sort_rooms
 
 MAX_MODULES = 13
 MAX_PAIRS = 60
-
-ROOMS_OF_THE_FIT = (
-    "analysis", "fitting", "sufficient_statistics", "interop", "smirnoff", "selection", "nagl", "espaloma", "runs",
-    "data", "forcefields", "heterograph", "geometry", "reporting", "molecules", "processes", "files",
-)  # fmt: skip
 
 WITHOUT_OWN_TEST = {
     "analysis/report_figures.py": "stages/test_005_analyze.py draws all figures of a real fit",
@@ -82,5 +77,4 @@ def test_imports_go_down_and_never_in_circles():
     floor_of = {room: i for i, floor in enumerate(read_floors()) for room in floor}
     for importer, imported in pairs:
         assert floor_of[importer] < floor_of[imported], (importer, imported)
-    of_the_fit = [pair for pair in pairs if set(pair) <= set(ROOMS_OF_THE_FIT)]
-    assert len(of_the_fit) <= MAX_PAIRS
+    assert len(select_fit(pairs)) <= MAX_PAIRS
