@@ -98,7 +98,7 @@ def compute_statistics(
 def _take_turns(path: pathlib.Path) -> collections.abc.Iterator[None]:
     """Lets one run at a time make these statistics: those that wait find them finished."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with wait_for_lock(path.with_suffix(".lock")):
+    with wait_for_lock(path.with_name(f".{path.stem}.lock")):
         yield
 
 

@@ -159,7 +159,7 @@ def test_a_second_run_waits_for_the_first_and_makes_no_pass(inputs, tmp_path, mo
         thread.join(60.0)
     assert [one.is_reused for one in found] == [False, True]
     assert_equal(*found)
-    assert not list(tmp_path.glob("*.lock"))
+    assert not list(tmp_path.glob(".*.lock"))
 
 
 def test_finished_statistics_need_no_lock(inputs, tmp_path, monkeypatch):
