@@ -43,6 +43,7 @@ from rdkit import Chem
 from common.calculators.density_functional import OPENFF_DEFAULT, compute_density_functional
 from common.calculators.tight_binding import compute_tight_binding
 from common.espaloma.writer import write_entry
+from common.molecules.bonding import is_bonded_as_drawn
 from common.molecules.conformers import embed_conformers
 from common.processes.threads import THREAD_VARIABLES, count_available_cpus
 from common.selection.farthest import compute_distance_features, select_farthest
@@ -176,19 +177,13 @@ def run_dynamics(mol, level, coords, temperature, seed, n_frames) -> list[numpy.
         x += 0.5 * step * v
         gradient = level.compute(x)[1]
         v -= 0.5 * step * gradient / masses
-        if (i + 1) % SNAPSHOT_INTERVAL == 0 and i + 1 > 20 * SNAPSHOT_INTERVAL and is_bonded_as_drawn(mol, x):
+        if (
+            (i + 1) % SNAPSHOT_INTERVAL == 0
+            and i + 1 > 20 * SNAPSHOT_INTERVAL
+            and is_bonded_as_drawn(mol, x * BOHR_TO_ANGSTROM)
+        ):
             frames.append(x.copy())
     return frames
-
-
-def is_bonded_as_drawn(mol: Chem.Mol, coords: numpy.ndarray) -> bool:
-    """True where every bond is short and no other pair of atoms is as near as a bond; coordinates [bohr]."""
-    table = Chem.GetPeriodicTable()
-    radii = numpy.array([table.GetRcovalent(atom.GetAtomicNum()) for atom in mol.GetAtoms()])
-    ratio = numpy.linalg.norm(coords[:, None] - coords[None], axis=-1) * BOHR_TO_ANGSTROM / (radii[:, None] + radii)
-    bonded = Chem.GetAdjacencyMatrix(mol).astype(bool)
-    other = ~bonded & ~numpy.eye(len(radii), dtype=bool)
-    return bool(numpy.all(ratio[bonded] < 1.35) and numpy.all(ratio[other] > 1.15))
 
 
 def minimise(mol, level, coords, max_steps, constraints=None, on_step=None) -> numpy.ndarray:
@@ -279,7 +274,7 @@ def make_scan_geometries(mol: Chem.Mol, seed: int) -> list[numpy.ndarray]:
         with contextlib.suppress(ValueError):  # geomeTRIC gives up on some constrained points: the scan goes on
             coords = minimise(mol, level, coords, 200, constraints=f"$set\ndihedral {atoms} {angle}\n")
             geometries.append(coords)
-    return [coords for coords in geometries if is_bonded_as_drawn(mol, coords)]
+    return [coords for coords in geometries if is_bonded_as_drawn(mol, coords * BOHR_TO_ANGSTROM)]
 
 
 def make_optimisation_starts(mol: Chem.Mol, seed: int) -> list[numpy.ndarray]:
