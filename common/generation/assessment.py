@@ -122,6 +122,7 @@ def examine_all(
     """
     chunks = [list(geometries[i : i + CHUNK_SIZE]) for i in range(0, len(geometries), CHUNK_SIZE)]
     context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # a process that replaces one that was ended starts at once
     with hold_ctrl_c(), give_one_thread():
         pool = pebble.ProcessPool(max_workers=n_workers, initializer=end_with_parent, context=context)
     try:

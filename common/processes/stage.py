@@ -16,6 +16,9 @@ SCRIPTS = {
     "parameters": "002-parameterize.py",
     "clustered data": "003-cluster-and-filter.py",
     "run": "004-train.py",
+    "molecules": "041-prepare-molecules.py",
+    "generator": "042-train-generator.py",
+    "generated molecules": "043-generate.py",
     "reference": "011-sample-reference.py",
     "potential": "012-pretrain.py",
 }
