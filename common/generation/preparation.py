@@ -12,11 +12,12 @@ from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
 
 from common.calculators.interface import CalculationError
-from common.calculators.relaxation import BOND_FACTOR, relax
+from common.calculators.relaxation import relax
 from common.calculators.tight_binding import TightBinding
 from common.data.dataset import Entry
 from common.data.molecule_database import Molecule
 from common.generators.trajectories import find_neighbors, label_fragments
+from common.molecules.bonding import is_bonded_as_drawn
 from common.molecules.conformers import attach_conformers, embed_conformers
 from common.molecules.formulas import NUMBERS
 from common.molecules.mapped_smiles import from_mapped_smiles
@@ -105,8 +106,7 @@ def _make_conformer(mol: Chem.Mol, coords: numpy.ndarray, settings: GeometrySett
         if not relaxation.converged:
             raise ValueError("the relaxation does not converge")
         coords = relaxation.coords
-        bonded = find_neighbors(numbers, coords, numpy.inf, BOND_FACTOR)
-        if (bonded != Chem.GetAdjacencyMatrix(mol).astype(bool)).any():
+        if not is_bonded_as_drawn(mol, coords):
             raise ValueError("relaxes to another molecule")
     electrons = level.compute_electronic_structure(numbers, coords, charge)
     posed = attach_conformers(mol, coords[None])

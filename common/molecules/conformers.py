@@ -4,6 +4,9 @@ import numpy
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
+IN_PLACE_OF_ZERO = 1_000_003
+"""A seed. RDKit multiplies the seed with the number of the conformer: 0 would give one conformer again and again."""
+
 
 def embed_conformers(mol: Chem.Mol, n_confs: int, seed: int, max_iterations: int = 0) -> numpy.ndarray:
     """Conformers by ETKDG, version 3 (Wang, Witek, Landrum and Riniker, J. Chem. Inf. Model. 60, 2044, 2020).
@@ -26,7 +29,7 @@ def embed_conformers(mol: Chem.Mol, n_confs: int, seed: int, max_iterations: int
     copy = Chem.Mol(mol)
     Chem.SanitizeMol(copy)  # ETKDG's knowledge is written for RDKit's own model of aromaticity
     parameters = rdDistGeom.ETKDGv3()
-    parameters.randomSeed = seed
+    parameters.randomSeed = seed or IN_PLACE_OF_ZERO
     parameters.maxIterations = max_iterations
     for parameters.useRandomCoords in (False, True):
         rdDistGeom.EmbedMultipleConfs(copy, n_confs, parameters)

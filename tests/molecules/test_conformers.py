@@ -63,3 +63,9 @@ def test_attached_conformers_are_those_and_no_others():
     for conformer, expected in zip(both.GetConformers(), coords[1:], strict=True):
         numpy.testing.assert_array_equal(conformer.GetPositions(), expected)
     assert mol.GetNumConformers() == 0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_conformers_of_one_seed_are_unlike_one_another(seed):
+    coords = embed_conformers(from_smiles("CCCC=O"), 3, seed)
+    assert min(numpy.abs(coords[i] - coords[j]).max() for i in range(3) for j in range(i)) > 0.1
