@@ -1,6 +1,5 @@
 """The snippets of the README do what it says; its commands exist."""
 
-import fnmatch
 import pathlib
 import re
 import shutil
@@ -67,13 +66,6 @@ def test_every_hyperparameter_is_explained():
     not_machine = {name for name, group in list_groups(settings).items() if group is not Group.MACHINE}
     assert "learning_rate" in not_machine
     assert not_machine - explained == {"data", "parameters"}  # what it reads: the table of stages
-
-
-def test_every_module_has_its_place():
-    """The table of CONTRIBUTING.md names all of them."""
-    names = re.findall(r"`([a-z_]+\*?)`", (ROOT / "CONTRIBUTING.md").read_text())
-    for path in (ROOT / "common").glob("[a-z]*.py"):
-        assert any(fnmatch.fnmatch(path.stem, name) for name in names), path.stem
 
 
 def test_make_targets_exist():
