@@ -17,6 +17,7 @@ from common.files.atomic import replace_atomically, replace_folder
 from common.molecules.bonding import is_bonded_as_drawn
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.potentials.file import load_network, save_network
+from common.processes.stage import SCRIPTS
 from common.selection.farthest import compute_distance_features, select_farthest
 from common.tasks.labels import Labels
 
@@ -85,7 +86,12 @@ def write_data(
             if entry is not None:
                 writer.write(entry)
                 kept_smiles.append(molecule.smiles)
-    finish_dataset(work, [work / "shard.arrow"], folder / name, {"stage": "022-run-campaign", "counts": counts})
+    finish_dataset(
+        work,
+        [work / "shard.arrow"],
+        folder / name,
+        {"stage": SCRIPTS["campaign"].removesuffix(".py"), "counts": counts},
+    )
     with replace_atomically(folder / "smiles.json") as beside:
         beside.write_text(json.dumps(sorted(kept_smiles), indent=0) + "\n")
     return counts

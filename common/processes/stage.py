@@ -16,11 +16,13 @@ SCRIPTS = {
     "parameters": "002-parameterize.py",
     "clustered data": "003-cluster-and-filter.py",
     "run": "004-train.py",
+    "reference": "011-sample-reference.py",
+    "potential": "012-pretrain.py",
+    "search space": "021-prepare-search-space.py",
+    "campaign": "022-run-campaign.py",
     "molecules": "041-prepare-molecules.py",
     "generator": "042-train-generator.py",
     "generated molecules": "043-generate.py",
-    "reference": "011-sample-reference.py",
-    "potential": "012-pretrain.py",
 }
 """Which script makes an artifact: the one place in ``common/`` where scripts are named."""
 
@@ -71,6 +73,6 @@ def _give_advice(error: ArtifactError) -> list[str]:
     """Which stages to run; nothing where the error names no artifact."""
     if not error.artifacts:
         return []
-    *scripts, last = (SCRIPTS[artifact] for artifact in error.artifacts)
+    *scripts, last = (SCRIPTS.get(artifact, f"the stage that makes the {artifact}") for artifact in error.artifacts)
     again = "" if isinstance(error, MissingArtifactError) else " again"
     return [f"run {', '.join(scripts)}{' and ' if scripts else ''}{last}{again}{error.detail}"]

@@ -84,6 +84,7 @@ def test_what_the_system_says_is_completed(number, advice):
             "x: made anew; run 004-train.py again, or name the right file",
         ),
         (ArtifactError("x: damaged"), "x: damaged"),
+        (ArtifactError("x: damaged", "nowhere"), "x: damaged; run the stage that makes the nowhere again"),
     ],
 )
 def test_the_advice_names_the_stages_that_make_an_artifact(error, text):
