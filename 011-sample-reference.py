@@ -40,6 +40,13 @@ from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, to_m
 from common.processes.pool import Prepared, run_in_processes
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
+from common.replicas.sampling import (
+    WATER_LEVEL,
+    SamplingSettings,
+    make_molecule_source,
+    make_water_source,
+    sample_run,
+)
 from common.reporting.console import suggest_command
 from common.runs.options import read_settings
 from common.runs.settings import (
@@ -52,13 +59,6 @@ from common.runs.settings import (
     StageSettings,
     select_groups,
     to_plain,
-)
-from common.stability.reference import (
-    WATER_LEVEL,
-    SamplingSettings,
-    make_molecule_source,
-    make_water_source,
-    sample_run,
 )
 
 OUTPUTS = pathlib.Path("outputs")

@@ -36,6 +36,8 @@ from common.processes.devices import check_device
 from common.processes.ranks import join_torchrun, run_ranks
 from common.processes.stage import run_stage
 from common.processes.torchrun import is_first_rank, is_under_torchrun
+from common.replicas.epochs import EpochSettings
+from common.replicas.setup import DeviationSettings, MotionSettings, ObservableSettings
 from common.reporting.console import suggest_command
 from common.runs.checkpoints import load_checkpoint
 from common.runs.folder import SUMMARY, create_run_folder, read_config, read_settings_of_run, write_config
@@ -58,8 +60,6 @@ from common.runs.settings import (
 )
 from common.stability.cycle import CycleSettings
 from common.stability.plan import ForceFieldSettings, Plan, run_plan
-from common.stability.setup import DeviationSettings, MotionSettings, ObservableSettings
-from common.stability.simulation import EpochSettings
 from common.stability.stabilization import HISTORY
 
 OUTPUTS = pathlib.Path("outputs")

@@ -17,11 +17,11 @@ from common.dynamics.states import Evaluate, State, begin
 from common.observables.deviations import Deviation
 from common.processes.generators import make_generator
 from common.processes.ranks import Ranks
+from common.replicas.epochs import Epoch, EpochSettings, Frames, Integrator, run_epoch
 from common.stability.learning import EnergyModel, Optimizer, PoolGradient, Step, Target
 from common.stability.pool import PoolEpoch, score, thin
 from common.stability.run_state import LEARNING, SIMULATION, Report, RunState
 from common.stability.sharing import collect_dealt, deal, gather_rows
-from common.stability.simulation import Epoch, EpochSettings, Frames, Integrator, run_epoch
 
 MAX_KEPT_STARTS = 20
 """Epochs to whose beginnings replicas may be sent back."""

@@ -18,23 +18,23 @@ from common.potentials.file import NetworkFile, is_network_file, load_network, s
 from common.potentials.neural import NeuralPotential
 from common.potentials.pretraining import number_frames
 from common.processes.ranks import Ranks
-from common.runs.checkpoints import Checkpoint
-from common.stability.cycle import Cycle, CycleSettings
-from common.stability.force_field_model import ForceFieldModel, collect_widths
-from common.stability.learning import EnergyModel
-from common.stability.network_model import NetworkModel
-from common.stability.reference_data import Reference, load_reference
-from common.stability.setup import (
+from common.replicas.epochs import EpochSettings
+from common.replicas.reference import Reference, load_reference
+from common.replicas.setup import (
     DeviationSettings,
     MotionSettings,
     ObservableSettings,
     draw_starts,
     make_deviations,
     make_integrator,
-    make_targets,
 )
-from common.stability.simulation import EpochSettings
+from common.runs.checkpoints import Checkpoint
+from common.stability.cycle import Cycle, CycleSettings
+from common.stability.force_field_model import ForceFieldModel, collect_widths
+from common.stability.learning import EnergyModel
+from common.stability.network_model import NetworkModel
 from common.stability.stabilization import Progress, SaveModel, read_progress, run_control, run_cycles
+from common.stability.targets import make_targets
 
 PICOSECOND = 1000.0
 """[fs]"""

@@ -11,8 +11,8 @@ import torch
 
 from common.observables.observable import Observable
 from common.potentials.potential import Potential
+from common.replicas.epochs import Frames
 from common.stability.reweighting import Samples
-from common.stability.simulation import Frames
 
 SCORED_AT_ONCE = 256
 """Frames whose observables and energies are computed in one go, to bound the memory."""

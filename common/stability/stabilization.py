@@ -8,13 +8,13 @@ import typing
 
 from common.files.plain import write_json, write_table
 from common.processes.ranks import Ranks
+from common.replicas.survival import compute_interval
 from common.runs.checkpoints import Checkpoint, save_checkpoint
 from common.runs.folder import SUMMARY
 from common.runs.tensorboard import Log
 from common.stability.cycle import Cycle
 from common.stability.learning import Optimizer, PoolGradient
 from common.stability.run_state import LEARNING, SIMULATION, Report, RunState, describe, from_plain, to_plain
-from common.stability.survival import compute_interval
 
 HISTORY = "history.json"
 """Within the folder of a run: one row an epoch."""

@@ -12,7 +12,7 @@ from common.observables.deviations import BondDeviation
 from common.observables.system import measure_distances
 from common.potentials.neural import NeuralPotential
 from common.processes.generators import make_generator
-from common.stability.simulation import EpochSettings, run_epoch
+from common.replicas.epochs import EpochSettings, run_epoch
 from tests.neural.systems import COORDS, ETHANOL, displace, make_network
 from tests.observables.systems import make_ethanol
 

@@ -6,7 +6,7 @@ import numpy
 import pytest
 import scipy.stats
 
-from common.stability.survival import compute_interval, compute_survival_curve, summarise_survival
+from common.replicas.survival import compute_interval, compute_survival_curve, summarise_survival
 
 
 @pytest.mark.parametrize(("n_failures", "total"), [(28, 191.0), (4, 447.0), (1, 10.0)])

@@ -18,9 +18,8 @@ from common.observables.distributions import (
 from common.observables.moments import Moments
 from common.observables.observable import Observable
 from common.processes.generators import make_generator
-from common.stability.learning import Target
-from common.stability.reference_data import Reference
-from common.stability.simulation import Integrator
+from common.replicas.epochs import Integrator
+from common.replicas.reference import Reference
 
 FRAMES_AT_ONCE = 500
 """Whose observables are computed in one go."""
@@ -147,21 +146,6 @@ def compute_mean(observable: Observable, coords: torch.Tensor) -> torch.Tensor:
     total = sum(observable.compute(part).sum(0) for part in coords.split(FRAMES_AT_ONCE))
     assert isinstance(total, torch.Tensor)
     return total / len(coords)
-
-
-def make_targets(
-    weights: collections.abc.Mapping[str, float],
-    reference: Reference,
-    deviations: collections.abc.Sequence[Deviation],
-    settings: ObservableSettings,
-) -> dict[str, Target]:
-    """The observables that are learnt from, by name, with their means over the known part of the reference."""
-    targets = {}
-    for name, weight in weights.items():
-        if weight > 0.0:
-            observable = make_observable(name, reference, deviations, settings)
-            targets[name] = Target(observable, compute_mean(observable, reference.get_coords(False)), weight)
-    return targets
 
 
 def make_integrator(settings: MotionSettings, masses: torch.Tensor) -> Integrator:
