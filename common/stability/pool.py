@@ -46,12 +46,11 @@ def thin(frames: Frames, n_frames: int, generator: torch.Generator) -> Frames:
     """
     if len(frames.weights) <= n_frames:
         return frames
-    spacing = float(frames.weights.sum()) / n_frames
-    for _ in range(20):  # frames that are kept for sure leave room for fewer of the others
-        is_large = frames.weights >= spacing
-        n_left = n_frames - int(is_large.sum())
-        rest = float(frames.weights[~is_large].sum())
-        if n_left <= 0 or rest == 0.0 or rest / n_left <= spacing * (1.0 + 1e-12):
+    spacing, is_large = float(frames.weights.sum()) / n_frames, torch.zeros(len(frames.weights), dtype=torch.bool)
+    while (is_larger := frames.weights >= spacing).sum() > is_large.sum():  # what is kept for sure shares no more
+        is_large = is_larger
+        n_left, rest = n_frames - int(is_large.sum()), float(frames.weights[~is_large].sum())
+        if n_left <= 0 or rest == 0.0:
             break
         spacing = rest / n_left
     small = torch.where(is_large, 0.0, frames.weights)

@@ -5,7 +5,6 @@ import torch
 
 from common.neural.compiled import CompiledSchNet
 from common.neural.pairs import compute_pair_vectors, list_pairs
-from common.neural.tables import build_filter_table
 from tests.neural.systems import ETHANOL, displace, make_network
 
 ENERGY_TOLERANCE = 1e-4  # [kcal/mol] float32 sums of energies of some ten kcal/mol
@@ -79,14 +78,6 @@ def test_training_on_changes_nothing_that_was_compiled():
     for parameter in network.parameters():
         parameter.data *= 1.1
     assert torch.equal(compiled(displace(2).float())[1], before)
-
-
-def test_the_table_meets_the_filters_at_its_points():
-    trunk = make_network("schnet").trunk
-    table = build_filter_table(trunk, 100)
-    filters = torch.cat(trunk.double().compute_filters(torch.tensor([1.2], dtype=torch.float64)), -1)[0]
-    torch.testing.assert_close(torch.from_numpy(table.values[30, 0]).double(), filters.detach(), atol=1e-6, rtol=0)
-    assert (table.values[-1] == 0.0).all()
 
 
 def test_only_a_schnet_is_compiled():

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from common.neural.layers import make_linear, shifted_softplus
 from common.neural.schnet import SchNetSettings, SchNetTrunk, aggregate_densely, aggregate_pairs
 
 EXACT = 1e-12  # sums of a few dozen numbers of order 1 in float64
@@ -151,23 +150,3 @@ def test_nodes_beyond_the_cutoff_are_not_felt(trunk):
 def test_the_same_seed_draws_the_same_weights():
     first, second = (SchNetTrunk(SETTINGS, torch.Generator().manual_seed(5)) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-
-
-def test_weights_are_xaviers_and_biases_zero():
-    layer = make_linear(300, 200, generator=torch.Generator().manual_seed(0))
-    limit = math.sqrt(6.0 / 500.0)
-    assert layer.weight.abs().max().item() == pytest.approx(limit, rel=1e-3)
-    assert layer.weight.std().item() == pytest.approx(limit / math.sqrt(3.0), rel=0.02)
-    assert layer.bias.abs().max() == 0.0
-
-
-def test_softplus_is_softplus_everywhere_twice_over():
-    x = torch.tensor([-800.0, -40.0, -1.0, 0.0, 1.0, 29.9, 30.1, 800.0], requires_grad=True)
-    torch.testing.assert_close(
-        shifted_softplus(x), torch.nn.functional.softplus(x) - math.log(2.0), atol=EXACT, rtol=EXACT
-    )
-    (first,) = torch.autograd.grad(shifted_softplus(x).sum(), x, create_graph=True)
-    torch.testing.assert_close(first, torch.sigmoid(x), atol=EXACT, rtol=0)
-    (second,) = torch.autograd.grad(first.sum(), x)
-    torch.testing.assert_close(second, torch.sigmoid(x) * (1.0 - torch.sigmoid(x)), atol=EXACT, rtol=0)
-    assert torch.autograd.gradcheck(shifted_softplus, x.detach()[1:6].requires_grad_())

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from common.observables.deviations import SMALLEST_SHARE, BondDeviation, Contact, InstabilityFraction
-from common.observables.moments import Moments
 from common.observables.system import measure_distances
-from tests.neural.systems import COORDS, displace
+from tests.neural.systems import COORDS
 from tests.observables.systems import make_ethanol, make_water_box
 
 
@@ -89,15 +88,3 @@ def test_the_loss_of_the_share_is_logarithmic(bonds):
     assert values[0].item() < 1e-3
     assert values[1].item() > 0.999
     torch.testing.assert_close(observable.compute_by_molecule(COORDS[None])[:, 0], observable.compute(COORDS[None]))
-
-
-def test_moments_of_the_reference_are_0_and_1():
-    system, frames = make_ethanol(), displace(200)
-    moments = Moments(system, frames)
-    mean = moments.compute(frames).mean(0)
-    n = len(moments.means)
-    assert n == 8 + 13
-    torch.testing.assert_close(mean[:n], torch.zeros(n, dtype=torch.float64), atol=1e-10, rtol=0)
-    torch.testing.assert_close(mean[n:], torch.ones(n, dtype=torch.float64), atol=0.006, rtol=0)
-    other = moments.compute(displace(200, seed=9, spread=0.12)).mean(0)
-    assert moments.compute_loss(other, mean) > 0.5

@@ -12,26 +12,11 @@ from common.observables.distributions import (
     PairDistribution,
     RadialDistribution,
 )
-from common.observables.histograms import compute_soft_histogram
 from common.observables.system import measure_distances
 from tests.neural.systems import displace
 from tests.observables.systems import make_ethanol, make_system, make_water_box
 
 AREA_TOLERANCE = 0.015  # a Gaussian summed at points two widths apart: 1 ± 2 exp(-π²/2)
-
-
-def test_a_histogram_is_a_sum_of_gaussians():
-    values = torch.tensor([[0.5, 1.234, 2.9], [0.0, 3.1, 1.0]], dtype=torch.float64)
-    found = compute_soft_histogram(values, 0.05, 0.1, 30, 0.04)
-    centres = 0.05 + 0.1 * torch.arange(30, dtype=torch.float64)
-    density = torch.distributions.Normal(values[..., None], 0.04).log_prob(centres).exp()
-    torch.testing.assert_close(found, 0.1 * density.sum(1), atol=1e-5, rtol=0)
-
-
-def test_values_far_outside_do_not_count_and_do_no_harm():
-    values = torch.tensor([[-1e6, 1e9, 0.55]], dtype=torch.float64)
-    found = compute_soft_histogram(values, 0.05, 0.1, 10, 0.05)
-    assert found.sum().item() == pytest.approx(1.0, abs=AREA_TOLERANCE)
 
 
 def test_radial_and_angular_distributions_hold_all_pairs_and_angles():
