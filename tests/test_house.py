@@ -11,6 +11,7 @@ MAX_MODULES = 13
 MAX_PAIRS = 60
 
 WITHOUT_OWN_TEST = {
+    "active_learning/dispatch.py": "active_learning/test_runner.py runs every kind of task, and reads what it made",
     "analysis/report_figures.py": "stages/test_005_analyze.py draws all figures of a real fit",
     "analysis/results.py": "stages/test_005_analyze.py computes its figures anew",
     "fitting/methods.py": "stages/test_004_train.py runs every method, whole and interrupted",

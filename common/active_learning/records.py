@@ -161,7 +161,7 @@ class _Story:
 
     def list_purchases(self, records: list[dict[str, typing.Any]]) -> collections.abc.Iterator[Purchase]:
         for command, event in self._list_calculations(records):
-            reason = event["reason"]
+            reason = event["reason"]  # of a task that failed, too
             max_force = event.get("max_force")
             is_wasted = bool(reason) or (max_force is not None and max_force > self._beginning["max_force"])
             trajectory = self._commands[command["frame"][0]]["trajectory"]

@@ -15,6 +15,7 @@ from common.active_learning.monitor import Monitor
 from common.active_learning.outputs import Origin
 from common.active_learning.plan import CampaignFolder, Plan, draw_beginning
 from common.active_learning.search_space import SearchSpace
+from common.calculators.interface import LevelError
 from common.executors.interface import Executor, describe_error
 from common.files.atomic import FULL_DISK
 from common.steering.campaign import Campaign
@@ -138,7 +139,7 @@ class CampaignRun:
         if command is None or future.cancelled():
             return
         error = future.exception()
-        if isinstance(error, OSError) and error.errno in FULL_DISK:
+        if isinstance(error, LevelError) or (isinstance(error, OSError) and error.errno in FULL_DISK):
             raise error  # says nothing of the task, and all others would fail, too
         if isinstance(command, int):
             self._receive_errors(command, future, error)

@@ -5,7 +5,7 @@ import time
 
 import numpy
 
-from common.calculators.interface import CalculationError, Calculator, EnergyForces
+from common.calculators.interface import CalculationError, Calculator, EnergyForces, LevelError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +37,14 @@ def calculate(calculator: Calculator, numbers: numpy.ndarray, coords: numpy.ndar
         numbers: atomic numbers, ``shape=(n_atoms,)``.
         coords: [Angstrom] ``shape=(n_atoms, 3)``.
         charge: [e].
+
+    Raises:
+        MemoryError, LevelError: no calculation can be done here.
     """
     start = time.perf_counter()
     try:
         energy, forces = _check(calculator(numbers, coords, charge), len(numbers))
-    except MemoryError:
+    except (MemoryError, LevelError):
         raise  # says something of the machine, not of this geometry
     except CalculationError as error:
         return Calculation(None, None, str(error), time.perf_counter() - start)

@@ -21,6 +21,10 @@ class CalculationError(RuntimeError):
     """The level gives no energy for this geometry; the message is the reason, e.g. an SCF that does not converge."""
 
 
+class LevelError(RuntimeError):
+    """The level cannot be had here, e.g. since its program is missing: that says nothing of any geometry."""
+
+
 class Calculator(typing.Protocol):
     """A level of theory."""
 
@@ -34,6 +38,7 @@ class Calculator(typing.Protocol):
 
         Raises:
             CalculationError: the level fails at this geometry.
+            LevelError: the level cannot be had here.
         """
         ...
 

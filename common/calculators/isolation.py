@@ -17,7 +17,7 @@ import types
 import numpy
 
 from common.calculators.calculation import Calculation, calculate
-from common.calculators.interface import CalculationError, EnergyForces
+from common.calculators.interface import CalculationError, EnergyForces, LevelError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 """From where the child imports this package."""
@@ -59,6 +59,7 @@ class IsolatedCalculator:
 
         Raises:
             CalculationError: the level fails, does not end within the time limit, or its process dies.
+            LevelError: the process cannot be started, or not make the level.
         """
         if self._child is None:
             self._child = _Child(self._level)
@@ -102,20 +103,26 @@ class _Child:
         numbers = [str(number) for number in (their_requests, their_answers, parent)]
         command = [sys.executable, "-m", "common.calculators.isolation", level, *numbers]
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        self.process = subprocess.Popen(
-            command,
-            pass_fds=(their_requests, their_answers),
-            env={**os.environ, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C of the terminal is for the campaign, which decides what becomes of this
-        )
-        os.close(their_requests)
-        os.close(their_answers)
+        try:
+            self.process = subprocess.Popen(
+                command,
+                pass_fds=(their_requests, their_answers),
+                env={**os.environ, "PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C of the terminal is for the campaign, which decides what becomes of it
+            )
+        except OSError as error:
+            os.close(our_requests)
+            os.close(our_answers)
+            raise LevelError(f"{level}: the process of the calculations cannot be started ({error})") from error
+        finally:
+            os.close(their_requests)
+            os.close(their_answers)
         self.requests = multiprocessing.connection.Connection(our_requests, readable=False)
         self.answers = multiprocessing.connection.Connection(our_answers, writable=False)
         try:
             if not self.answers.poll(START_SECONDS):
-                raise RuntimeError(f"{level}: the process of the calculations did not start in {START_SECONDS:.0f} s")
+                raise LevelError(f"{level}: the process of the calculations did not start in {START_SECONDS:.0f} s")
             refusal = self.answers.recv()
         except EOFError:
             refusal = "the process of the calculations ended as it started; its last lines are above"
@@ -124,7 +131,7 @@ class _Child:
             raise
         if refusal:
             self.end()
-            raise RuntimeError(refusal)
+            raise LevelError(refusal)
 
     def end(self) -> int:
         self.process.kill()

@@ -6,6 +6,7 @@ import numpy
 import pytest
 
 from common.calculators.calculation import calculate
+from common.calculators.interface import LevelError
 from tests.calculators import made_up
 
 NUMBERS, COORDS = numpy.array([1, 1]), numpy.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.7]])
@@ -36,13 +37,18 @@ def test_a_failure_has_its_reason_and_no_numbers(charge, reason):
     assert re.fullmatch(reason, result.reason)
 
 
-def test_ctrl_c_and_a_full_memory_are_no_results():
+def test_ctrl_c_a_full_memory_and_a_missing_program_are_no_results():
     def interrupt(numbers, coords, charge):
         raise KeyboardInterrupt
 
     def swell(numbers, coords, charge):
         raise MemoryError
 
+    def refuse(numbers, coords, charge):
+        raise LevelError("no such program")
+
+    with pytest.raises(LevelError):
+        calculate(refuse, NUMBERS, COORDS, 0)
     with pytest.raises(KeyboardInterrupt):
         calculate(interrupt, NUMBERS, COORDS, 0)
     with pytest.raises(MemoryError):

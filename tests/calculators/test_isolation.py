@@ -10,7 +10,7 @@ import time
 import numpy
 import pytest
 
-from common.calculators.interface import CalculationError
+from common.calculators.interface import CalculationError, LevelError
 from common.calculators.isolation import IsolatedCalculator
 from tests.helpers import ROOT
 
@@ -91,7 +91,7 @@ def test_closing_ends_the_process():
 
 
 def test_a_level_that_is_not_there_is_no_failure_of_a_calculation():
-    with IsolatedCalculator("gfn9-xtb") as calculator, pytest.raises(RuntimeError, match="'gfn9-xtb' is not known"):
+    with IsolatedCalculator("gfn9-xtb") as calculator, pytest.raises(LevelError, match="'gfn9-xtb' is not known"):
         calculator(NUMBERS, COORDS, 0)
 
 
