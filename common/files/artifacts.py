@@ -23,6 +23,10 @@ class ArtifactError(ValueError):
 class MissingArtifactError(ArtifactError, FileNotFoundError):
     """There is no such artifact: it has not been made, or lies elsewhere."""
 
+    def __new__(cls, *args: object, **kwargs: object) -> "MissingArtifactError":
+        """By OSError, whose fields it has: libraries that send errors between processes call this by its name."""
+        return OSError.__new__(cls)
+
     def __init__(self, message: str, *artifacts: str, detail: str = ", or say where its output is"):
         """Says in ``message`` which file is missing."""
         super().__init__(message, *artifacts, detail=detail)

@@ -31,3 +31,12 @@ def test_an_error_of_a_worker_keeps_its_artifacts():
     with pytest.raises(MissingArtifactError, match="no such file") as caught:
         list(run_in_processes(fail, [1, 2], 2, [1, 1], "failing", "item"))
     assert caught.value.artifacts == ("parameters", "run")
+
+
+def test_a_missing_artifact_can_be_made_by_name_alone():
+    """As tblib does, which Parsl brings along and which takes over the pickling of all errors in its process."""
+    error = MissingArtifactError("x.pt: gone", "run")
+    copy = MissingArtifactError.__new__(MissingArtifactError)
+    copy.__dict__.update(error.__dict__)
+    copy.args = error.args
+    assert (str(copy), copy.artifacts) == ("x.pt: gone", ("run",))
