@@ -15,12 +15,10 @@ WITHOUT_OWN_TEST = {
     "analysis/report_figures.py": "stages/test_005_analyze.py draws all figures of a real fit",
     "analysis/results.py": "stages/test_005_analyze.py computes its figures anew",
     "fitting/methods.py": "stages/test_004_train.py runs every method, whole and interrupted",
-    "forcefields/terms.py": "smirnoff/test_assignment.py holds its names and units against the OpenFF stack's",
     "heterograph/layout.py": "heterograph/test_writer.py compares with DGL's files byte for byte",
     "potentials/neural.py": "potentials/test_potential.py tests every kind of potential alike",
     "potentials/smirnoff.py": "potentials/test_potential.py tests every kind of potential alike",
     "runs/tensorboard.py": "runs/test_curves.py reads back what it writes",
-    "smirnoff/values.py": "smirnoff/test_offxml.py reads every kind of value and refuses each mistake",
     "steering/settings.py": "plain numbers; the tests of the agents set them",
     "sufficient_statistics/settings.py": "plain values; sufficient_statistics/test_accumulation.py changes each",
 }
