@@ -73,7 +73,7 @@ class Epoch:
     """What came of an epoch.
 
     Attributes:
-        state: of each replica at the end; of one that left, where it was last seen in reach.
+        state: of each replica at the end; of one that left, where it was last seen, if that is finite.
         failure_steps: the step at which each replica was first seen beyond the tolerance; -1 for never.
         frames: those kept.
         causes: of each failure, the name of the deviation; "" for none.
@@ -112,15 +112,18 @@ class _Recorder:
     def part_with(self, state: State, replicas: torch.Tensor, is_leaving: torch.Tensor, step: int) -> None:
         """Absorbs the replicas that leave at ``step``: masks are over those at work, as are the frames remembered."""
         remaining = float(self.settings.n_steps - step)
-        if self.recent and remaining > 0.0 and self.settings.n_absorbed:
+        if remaining > 0.0 and self.settings.n_absorbed:
             share = remaining / len(self.recent)
             for seen, coords, velocities in self.recent:
                 own = coords[is_leaving], velocities[is_leaving], replicas[is_leaving]
                 self.parts.append((*own, seen, share))
-        if self.recent:
-            _, coords, velocities = self.recent[-1]
-            self.last.coords[replicas[is_leaving]] = coords[is_leaving]
-            self.last.velocities[replicas[is_leaving]] = velocities[is_leaving]
+        is_finite = (state.coords.isfinite() & state.velocities.isfinite()).flatten(1).all(1)
+        for coords, velocities, chosen in (
+            (self.recent[-1][1], self.recent[-1][2], is_leaving & ~is_finite),
+            (state.coords, state.velocities, is_leaving & is_finite),
+        ):
+            self.last.coords[replicas[chosen]] = coords[chosen]
+            self.last.velocities[replicas[chosen]] = velocities[chosen]
 
     def keep(self, is_kept: torch.Tensor) -> None:
         """Goes on with fewer replicas."""

@@ -1,0 +1,76 @@
+"""What is evaluated side by side, by the words of a command line.
+
+RUN                   what a run of pretraining or of stability training wrote in the end
+RUN@cycle2            after a cycle of stability training; RUN@cycle2-epoch3 after an epoch of learning in it
+pre                   what the first RUN of stability training on the command line started from
+FILE.pt               a neural potential, or a force field that knows the molecule
+"""
+
+import dataclasses
+import pathlib
+
+from common.potentials.pretraining import POTENTIAL
+from common.runs.folder import read_config
+from common.runs.names import label_runs
+
+FORCE_FIELD = "force-field.pt"
+"""What a fit of a force field calls its own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A potential with a name for figures and folders."""
+
+    name: str
+    path: pathlib.Path
+
+
+def find_candidates(words: tuple[str, ...]) -> list[Candidate]:
+    """The candidates of a command line, in its order.
+
+    Raises:
+        ValueError: nothing is named, or a word names nothing; the message says what there is.
+        FileNotFoundError: a run or file is missing.
+    """
+    if not words:
+        raise ValueError("name at least one potential: a run folder, RUN@cycle1, pre, or a .pt file")
+    paths = [_find(word, words) for word in words]
+    places = list(dict.fromkeys(word.partition("@")[0] for word in words))
+    labels = dict(zip(places, label_runs([pathlib.Path(place).name for place in places]), strict=True))
+    names: list[str] = []
+    for word in words:
+        place, _, point = word.partition("@")
+        name = f"{labels[place].removesuffix('.pt')}{'-' if point else ''}{point}"
+        names.append(name if name not in names else f"{name}-{len(names) + 1}")
+    return [Candidate(name, path) for name, path in zip(names, paths, strict=True)]
+
+
+def _find(word: str, words: tuple[str, ...]) -> pathlib.Path:
+    if word == "pre":
+        return _find_start(words)
+    place, separator, point = word.partition("@")
+    folder = pathlib.Path(place)
+    if not folder.exists():
+        raise FileNotFoundError(f"{place}: no such run or file")
+    if folder.is_file():
+        if separator:
+            raise ValueError(f"{word}: {place} is a file, and only a run has {point!r}")
+        return folder
+    if separator:
+        path = folder / "potentials" / f"{point}.pt"
+        if not path.is_file():
+            there = sorted(one.stem for one in (folder / "potentials").glob("*.pt"))
+            raise ValueError(f"{word}: the run has no {point!r}; there are {', '.join(there) or 'none'}")
+        return path
+    for name in (POTENTIAL, FORCE_FIELD):
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"{folder}: holds neither {POTENTIAL} nor {FORCE_FIELD}; the run has not ended")
+
+
+def _find_start(words: tuple[str, ...]) -> pathlib.Path:
+    for word in words:
+        folder = pathlib.Path(word.partition("@")[0])
+        if word != "pre" and folder.is_dir() and (potential := read_config(folder).get("potential")):
+            return _find(str(potential), ())
+    raise ValueError("pre: is what a run of stability training started from; name such a run beside it")
