@@ -2,6 +2,7 @@
 
 Reads   nothing, or with --import a file: MD17 / MD22 .npz, the water .npy of "Forces are not enough", extended XYZ
 Writes  outputs/reference/<name>/     a data set: one row a run, frames in order with energies, forces, velocities
+        outputs/reference/<name>.smi  its mapped SMILES, e.g. for 002-parameterize.py --smiles
 
     python 011-sample-reference.py --molecule CCO
     python 011-sample-reference.py --molecule CCO --level smirnoff:outputs/openff-2.1.0.pt --temperature 300
@@ -33,6 +34,7 @@ from common.calculators.registry import describe_level
 from common.data.trajectories import Trajectory, write_trajectories
 from common.data.trajectory_files import read_trajectory
 from common.dynamics.states import compute_temperature
+from common.files.atomic import replace_atomically
 from common.files.fingerprints import compute_fingerprint
 from common.files.locks import LockedError, hold_lock
 from common.molecules.bond_perception import perceive_molecule
@@ -211,6 +213,8 @@ def main() -> None:
                 "counts": {"runs": len(trajectories), "frames": sum(t.n_frames for t in trajectories)},
             }
             write_trajectories(output, trajectories, provenance)
+            with replace_atomically(output.with_name(f"{name}.smi")) as beside:
+                beside.write_text(trajectories[0].entry.smiles + "\n")
             shutil.rmtree(get_work_folder(settings, name), ignore_errors=True)
     except LockedError as error:
         raise LockedError(f"{output}: {error} on it; wait until it has ended, or choose another --name") from error

@@ -71,7 +71,7 @@ class Settings(StageSettings):
 
     # --- what is learnt ----------------------------------------------------------------------------------------------
     # by observable the weight of its loss: instability (share of time spent failed, logarithm), instability-contact,
-    # adf, rdf, rdf-8-8 and the like (liquids), bond-lengths, moments
+    # adf, rdf, rdf-8-8 and the like (liquids), bond-lengths, moments, mean-bonds, mean-angles
     observables: dict[str, NonNegative[float]] = dataclasses.field(
         default_factory=lambda: {"instability": 2.0, "adf": 1000.0, "rdf": 1.0}
     )
@@ -115,7 +115,7 @@ class Settings(StageSettings):
     max_simulation_epochs: NonNegative[int] = 10  # in a phase; 0: learn at once
     max_learning_epochs: AtLeastOne[int] = 25  # in a phase
     unstable_share_to_learn: Share[float] = 0.75  # of replicas that have failed: simulation ends
-    unstable_share_to_stop: Share[float] | None = 0.0  # in an epoch of learning; None: learn on to the last epoch
+    unstable_share_to_stop: Share[float] | typing.Literal["never"] = 0.0  # in an epoch of learning
     n_calm_epochs: AtLeastOne[int] = 3  # in a row with no more failures, and learning ends
     reset_share: Share[float] = 0.05  # of the replicas, sent back to an earlier epoch at the start of a cycle
 
@@ -171,7 +171,10 @@ class Settings(StageSettings):
     @property
     def cycle(self) -> CycleSettings:
         """When phases end, and how learning goes."""
-        return CycleSettings(**{field.name: getattr(self, field.name) for field in dataclasses.fields(CycleSettings)})
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(CycleSettings)}
+        if self.unstable_share_to_stop == "never":
+            values["unstable_share_to_stop"] = None
+        return CycleSettings(**values)
 
 
 def take_over(settings: Settings) -> Settings:

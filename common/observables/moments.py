@@ -1,9 +1,9 @@
-"""First and second moments of bonds and 1-3 distances, in units of the reference's own spread."""
+"""Means of bonds and angles; and of bonds and 1-3 distances both moments, in units of the reference's own spread."""
 
 import torch
 
 from common.observables.observable import Observable
-from common.observables.system import System, measure_distances
+from common.observables.system import System, measure_angles, measure_distances
 
 
 class Moments(Observable):
@@ -29,3 +29,29 @@ class Moments(Observable):
 
     def compute_loss(self, mean: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return (mean - target).square().mean()
+
+
+class MeanBonds(Observable):
+    """The length of every bond [Angstrom]."""
+
+    def __init__(self, system: System):
+        """Takes the system, whose bonds they are."""
+        self.name = "mean-bonds"
+        self._system = system
+        self.labels = tuple(f"{i}-{j}" for i, j in system.bonds.tolist())
+
+    def compute(self, coords: torch.Tensor) -> torch.Tensor:
+        return measure_distances(self._system, coords, self._system.bonds)
+
+
+class MeanAngles(Observable):
+    """Every bond angle [degree]."""
+
+    def __init__(self, system: System):
+        """Takes the system, whose angles they are."""
+        self.name = "mean-angles"
+        self._system = system
+        self.labels = tuple(f"{i}-{j}-{k}" for i, j, k in system.angles.tolist())
+
+    def compute(self, coords: torch.Tensor) -> torch.Tensor:
+        return measure_angles(self._system, coords)

@@ -15,7 +15,7 @@ from common.observables.distributions import (
     PairDistribution,
     RadialDistribution,
 )
-from common.observables.moments import Moments
+from common.observables.moments import MeanAngles, MeanBonds, Moments
 from common.observables.observable import Observable
 from common.processes.generators import make_generator
 from common.replicas.epochs import Integrator
@@ -112,7 +112,7 @@ def make_observable(
 
     Args:
         name: "instability" (of the first deviation, "instability-contact" of contacts), "rdf", "rdf-8-1" (of two
-            elements of a liquid), "adf", "bond-lengths" or "moments".
+            elements of a liquid), "adf", "bond-lengths", "moments", "mean-bonds" or "mean-angles".
         reference, deviations, settings: what it is made with.
 
     Raises:
@@ -135,10 +135,15 @@ def make_observable(
         return BondLengthDistribution(system, *bins)
     if name == "moments":
         return Moments(system, reference.get_coords(is_held_out=False))
+    if name in ("mean-bonds", "mean-angles"):
+        return MeanBonds(system) if name == "mean-bonds" else MeanAngles(system)
     raise ValueError(f"there is no observable {name!r}; there are {', '.join(KNOWN_OBSERVABLES)}")
 
 
-KNOWN_OBSERVABLES = ("instability", "instability-contact", "rdf", "rdf-8-8", "adf", "bond-lengths", "moments")
+KNOWN_OBSERVABLES = (
+    *("instability", "instability-contact", "rdf", "rdf-8-8", "adf"),
+    *("bond-lengths", "moments", "mean-bonds", "mean-angles"),
+)
 
 
 def compute_mean(observable: Observable, coords: torch.Tensor) -> torch.Tensor:

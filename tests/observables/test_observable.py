@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from common.observables.distributions import AngleDistribution, BondLengthDistribution, RadialDistribution
-from common.observables.moments import Moments
+from common.observables.moments import MeanAngles, MeanBonds, Moments
 from common.observables.observable import compute_mean_absolute_error
 from tests.neural.systems import displace
 from tests.observables.systems import make_ethanol
 
 
-@pytest.fixture(params=[RadialDistribution, AngleDistribution, BondLengthDistribution, Moments])
+@pytest.fixture(params=[RadialDistribution, AngleDistribution, BondLengthDistribution, Moments, MeanBonds, MeanAngles])
 def observable(request):
     arguments = (displace(50),) if request.param is Moments else ()
     return request.param(make_ethanol(), *arguments)

@@ -37,7 +37,7 @@ def test_tolerances_make_deviations(reference):
         make_deviations(reference, DeviationSettings(0.6, 1.0, 1.2))
 
 
-@pytest.mark.parametrize("name", ["instability", "rdf", "adf", "bond-lengths", "moments"])
+@pytest.mark.parametrize("name", ["instability", "rdf", "adf", "bond-lengths", "moments", "mean-bonds", "mean-angles"])
 def test_observables_are_found_by_name(reference, name):
     deviations = make_deviations(reference, DeviationSettings(0.6))
     observable = make_observable(name, reference, deviations, ObservableSettings())
