@@ -132,6 +132,7 @@ class Settings(StageSettings):
     num_qc_workers: Machine[AtLeastOne[int]] = dataclasses.field(default_factory=count_available_cpus)  # calculations
     num_learning_workers: Machine[AtLeastOne[int]] = dataclasses.field(default_factory=count_available_cpus)  # the rest
     device: Machine[str] = "cpu"  # of torch
+    model_cache: Machine[pathlib.Path | None] = None  # folder of networks: what was trained for one campaign serves all
     max_conformers: Machine[AtLeastOne[int]] = 200  # of a molecule in data-raw/
     output: Machine[pathlib.Path] = OUTPUTS / "campaigns"
     resume: Machine[pathlib.Path | None] = None  # go on with this campaign; budget and workers may be others
@@ -200,6 +201,7 @@ def make_plan(settings: Settings, space: SearchSpace) -> Plan:
         n_starts=settings.n_starts,
         time_limit=settings.time_limit,
         device=settings.device,
+        model_cache=settings.model_cache,
     )
 
 

@@ -4,10 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXAMPLE := outputs/example
 
-.PHONY: help example test lint rooms clean
+CAMPAIGNS := outputs/example-campaign
+
+.PHONY: help example example-campaign test lint rooms clean
 
 help:
 	@echo "make example   install into .venv and run the five stages on the example archive, about five minutes"
+	@echo "make example-campaign   the same for active learning: nine campaigns for ethanol and their comparison, ten minutes"
 	@echo "make test      install into .venv and run the test suite"
 	@echo "make lint      check style, the order of the rooms, types"
 	@echo "make rooms     list the rooms of common/ and which imports from which"
@@ -31,6 +34,19 @@ example: .venv/installed
 	$(BIN)/python 004-train.py --data $(EXAMPLE)/data-clustered --parameters $(EXAMPLE)/starter.pt --output $(EXAMPLE)/runs
 	$(BIN)/python 005-analyze.py $(EXAMPLE)/runs --output $(EXAMPLE)/analysis
 
+# Nine campaigns, two at a time: three modes, three seeds; what is said of each goes to its log, the errors to the console.
+SEEDS := 1 2 3
+MODES := "" "--selection random" "--no-audit"
+
+example-campaign: .venv/installed
+	rm -rf $(CAMPAIGNS)/campaigns $(CAMPAIGNS)/logs && mkdir -p $(CAMPAIGNS)/logs
+	$(BIN)/python 021-prepare-search-space.py --preset example --output $(CAMPAIGNS)/search-spaces --name ethanol
+	for seed in $(SEEDS); do for mode in $(MODES); do echo "--seed $$seed $$mode"; done; done | xargs -P 2 -I{} sh -c \
+	  '$(BIN)/python 022-run-campaign.py --preset example --search-space $(CAMPAIGNS)/search-spaces/ethanol \
+	     --model-cache $(CAMPAIGNS)/model-cache --output $(CAMPAIGNS)/campaigns {} > "$(CAMPAIGNS)/logs/{}.txt" 2>&1 \
+	   || { tail -n 3 "$(CAMPAIGNS)/logs/{}.txt"; exit 255; }; sed -n "s/^Trainer: round .* calculations/{}: &/p" "$(CAMPAIGNS)/logs/{}.txt"'
+	$(BIN)/python 023-compare-campaigns.py $(CAMPAIGNS)/campaigns/* --output $(CAMPAIGNS)/comparisons --title "Campaigns for ethanol"
+
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -44,4 +60,4 @@ rooms: .venv/installed
 	$(BIN)/python -m tests.house
 
 clean:
-	rm -rf .venv $(EXAMPLE)
+	rm -rf .venv $(EXAMPLE) $(CAMPAIGNS)

@@ -14,13 +14,16 @@ import typing
 
 import scipy.stats
 
-from common.active_learning.records import CampaignRecord, sum_busy_seconds
+from common.active_learning.records import MODES, CampaignRecord, sum_busy_seconds
 
 LEVEL = 0.95
 """Of the intervals, Student's t over seeds."""
 
-IGNORED = ("seed", "preset", "versions", "contents", "output", "resume", "executor", "parsl_config", "max_conformers",
-           "num_qc_workers", "num_learning_workers", "num_samplers", "device", "search_space")  # fmt: skip
+IGNORED = (
+    *("seed", "preset", "versions", "contents", "search_space"),
+    *("output", "resume", "model_cache", "max_conformers"),
+    *("executor", "parsl_config", "num_qc_workers", "num_learning_workers", "num_samplers", "device"),
+)
 """Settings that do not set campaigns apart; the search space counts by its contents."""
 
 
@@ -67,7 +70,8 @@ def group_campaigns(records: collections.abc.Sequence[CampaignRecord]) -> dict[s
         if len(set(seeds)) < len(seeds):
             names = ", ".join(record.name for record in own)
             raise ValueError(f"campaigns of the same settings and seed: {names}; name each seed once")
-    modes = list(dict.fromkeys(own[0].mode for own in keys.values()))
+    known = [*MODES.values()]
+    modes = sorted({own[0].mode for own in keys.values()}, key=lambda mode: known.index(mode) if mode in known else 99)
     named = {}
     for mode in modes:
         of_mode = {key: own for key, own in keys.items() if own[0].mode == mode}

@@ -173,6 +173,7 @@ class Dispatcher:
             start_seed=self._plan.steering.seed,
             settings=self._plan.final_training if command.is_final else self._plan.training,
             seed=command.seed,
+            cache=None if self._plan.model_cache is None else str(self._plan.model_cache),
         )
 
     def _make_sampling(self, command: RunDynamics) -> SampleTask:

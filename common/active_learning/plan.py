@@ -29,6 +29,7 @@ class Plan:
         n_starts: trajectories.
         time_limit: [s] of a calculation; None for none.
         device: of torch.
+        model_cache: folder of networks that other campaigns may have trained already; None for none.
     """
 
     steering: SteeringSettings
@@ -41,6 +42,7 @@ class Plan:
     n_starts: int
     time_limit: float | None
     device: str
+    model_cache: pathlib.Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ import typing
 import numpy
 import torch
 
+from common.files.fingerprints import compute_content_hash, compute_fingerprint
 from common.neural.atom_energies import AtomEnergyNetwork, NetworkSettings
 from common.potentials.ensemble import compute_reference, predict
 from common.potentials.file import NetworkFile, load_network, save_network
@@ -41,6 +42,8 @@ class TrainTask:
         start_seed: the same for all members of all rounds.
         settings: of the training.
         seed: of the sample.
+        cache: folder of networks by all that determines them, in which a training is looked up before it is done, and
+            kept after; None for none.
     """
 
     output: str
@@ -50,6 +53,7 @@ class TrainTask:
     start_seed: int
     settings: TrainingSettings
     seed: int
+    cache: str | None = None
 
 
 def train(task: TrainTask) -> dict[str, typing.Any]:
@@ -59,14 +63,28 @@ def train(task: TrainTask) -> dict[str, typing.Any]:
         found = load_network(output).provenance
         if found.get("seed") == task.seed:
             return found["progress"]
+    kept = None if task.cache is None else pathlib.Path(task.cache) / f"{_fingerprint(task)}.pt"
+    if kept is not None and kept.is_file():
+        contents = load_network(kept)
+        save_network(output, contents)
+        return contents.provenance["progress"]
     network = load_starting_network(task)
     contents, progress = train_member(network, load_labels(task.labels), task.settings, task.seed)
     if not numpy.isfinite(progress.validation_error):
         raise TrainingError(f"the validation error is {progress.validation_error}")
     described = dataclasses.asdict(progress)
     notes = {"seed": task.seed, "progress": described, "training": dataclasses.asdict(task.settings)}
-    save_network(output, dataclasses.replace(contents, provenance=notes))
+    for path in (output, kept):
+        if path is not None:
+            save_network(path, dataclasses.replace(contents, provenance=notes))
     return described
+
+
+def _fingerprint(task: TrainTask) -> str:
+    """Names all that determines a network: the contents of its files, never their places."""
+    files = compute_content_hash([task.labels, *([] if task.start is None else [task.start])])
+    drawn = None if task.start is not None else [dataclasses.asdict(task.network), task.start_seed]
+    return compute_fingerprint([files, drawn, dataclasses.asdict(task.settings), task.seed])
 
 
 def load_starting_network(task: TrainTask) -> AtomEnergyNetwork:

@@ -72,6 +72,21 @@ def test_a_training_that_was_done_is_not_done_again(train_task):
     assert pathlib.Path(train_task.output).stat().st_mtime_ns != time
 
 
+def test_a_network_that_another_campaign_has_trained_is_taken_from_the_cache(train_task, tmp_path):
+    cached = dataclasses.replace(train_task, cache=str(tmp_path / "cache"))
+    progress = train(cached)
+    (kept,) = (tmp_path / "cache").iterdir()
+    elsewhere = dataclasses.replace(cached, output=str(tmp_path / "elsewhere.pt"))
+    kept_time = kept.stat().st_mtime_ns
+    assert train(elsewhere) == progress
+    weights = [load_network(path).network.state_dict() for path in (cached.output, elsewhere.output)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert kept.stat().st_mtime_ns == kept_time
+    for k, change in enumerate([{"seed": 9}, {"start_seed": 4}, {"settings": TrainingSettings(max_steps=5)}]):
+        train(dataclasses.replace(cached, output=str(tmp_path / f"{k}.pt"), **change))
+        assert len(list((tmp_path / "cache").iterdir())) == 2 + k
+
+
 def test_members_start_from_the_same_weights(train_task, models, tmp_path):
     started = dataclasses.replace(
         train_task, start=models[0], settings=TrainingSettings(max_steps=1, learning_rate=1e-9)
