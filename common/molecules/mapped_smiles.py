@@ -7,7 +7,7 @@ the index of the atom in all tensors. SMIRNOFF means OpenEye's MDL model of arom
 
 import functools
 
-from rdkit import Chem
+from rdkit import Chem, rdBase
 
 _SANITIZE = Chem.SANITIZE_ALL ^ Chem.SANITIZE_ADJUSTHS ^ Chem.SANITIZE_SETAROMATICITY
 
@@ -35,7 +35,8 @@ def from_smiles(smiles: str) -> Chem.Mol:
     Raises:
         ValueError: RDKit cannot read the SMILES.
     """
-    mol = Chem.MolFromSmiles(smiles)
+    with rdBase.BlockLogs():  # the error says it in a line
+        mol = Chem.MolFromSmiles(smiles)
     if mol is None or mol.GetNumAtoms() == 0:
         raise ValueError(f"{smiles!r}: RDKit cannot read this SMILES")
     return _perceive_named(Chem.AddHs(mol), smiles)

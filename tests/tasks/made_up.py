@@ -1,5 +1,7 @@
 """A molecule whose energy is springs between all its atoms: smooth, quick, and easy to learn."""
 
+import time
+
 import numpy
 
 from common.calculators.interface import CalculationError, EnergyForces
@@ -51,3 +53,9 @@ def draw_labels(n: int, seed: int, width: float = 0.08) -> Labels:
     coords = draw_coords(n, seed, width)
     found = [springs(NUMBERS, each, 0) for each in coords]
     return make_labels([0] * n, [NUMBERS] * n, list(coords), [each.energy for each in found], [e.forces for e in found])
+
+
+def slow_springs(numbers, coords, charge):
+    """The same, taking as long as a calculation that is worth a campaign would, in small."""
+    time.sleep(0.1)
+    return springs(numbers, coords, charge)
