@@ -1,7 +1,7 @@
 """Energies, forces and torques of any number of rigid bodies as sums over pairs, in the open or in a cubic box.
 
 What happens within a pair is a :class:`PairTerm`: sums over sites, springs, learned potentials. A pair is the vector d
-between the centres and the two rotation matrices. A torque is along the body's own axes: with A = Rᵀ ∂U/∂R,
+between the centres and the two orientations. A torque is along the body's own axes: with A = Rᵀ ∂U/∂R,
 τ = (A_12 - A_21, A_20 - A_02, A_01 - A_10).
 """
 
@@ -12,6 +12,13 @@ import typing
 import torch
 
 from common.geometry.quaternions import compute_rotation_matrices
+
+
+class Orientations(typing.NamedTuple):
+    """How bodies are turned, ``shape=(n_pairs, 4)`` and ``(n_pairs, 3, 3)``: the same twice."""
+
+    quaternions: torch.Tensor
+    rotations: torch.Tensor
 
 
 class PairGradient(typing.NamedTuple):
@@ -32,10 +39,10 @@ class PairGradient(typing.NamedTuple):
 class PairTerm(typing.Protocol):
     """An interaction of two bodies, in closed form; everything may be differentiated once more."""
 
-    def compute_energies(self, d: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Energies ``(n_pairs,)`` from vectors ``(n_pairs, 3)`` and rotation matrices ``(n_pairs, 3, 3)``."""
+    def compute_energies(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
+        """Energies ``(n_pairs,)`` from vectors ``(n_pairs, 3)`` and orientations."""
 
-    def compute_gradient(self, d: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> PairGradient:
+    def compute_gradient(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
         """Energies, forces and torques."""
 
 
@@ -103,7 +110,8 @@ class BodyPotential:
         """The pairs of all systems in one list, those beyond the cutoff left out."""
         n_bodies = positions.shape[-2]
         x = positions.reshape(-1, n_bodies, 3)
-        rotations = compute_rotation_matrices(quaternions).reshape(-1, 3, 3)
+        q = quaternions.reshape(-1, 4)
+        rotations = compute_rotation_matrices(q)
         offsets = n_bodies * torch.arange(len(x))[:, None]
         for group in self.groups:
             d = apply_minimum_image(x[:, group.second] - x[:, group.first], self.box).reshape(-1, 3)
@@ -112,15 +120,14 @@ class BodyPotential:
             if self.cutoff is not None:
                 near = ((d * d).sum(-1) < self.cutoff**2).nonzero()[:, 0]
                 d, first_idxs, second_idxs, systems = d[near], first_idxs[near], second_idxs[near], systems[near]
-            yield _ListedPairs(
-                d, rotations[first_idxs], rotations[second_idxs], first_idxs, second_idxs, systems, group.terms
-            )
+            first, second = (Orientations(q[idxs], rotations[idxs]) for idxs in (first_idxs, second_idxs))
+            yield _ListedPairs(d, first, second, first_idxs, second_idxs, systems, group.terms)
 
 
 class _ListedPairs(typing.NamedTuple):
     d: torch.Tensor
-    first: torch.Tensor
-    second: torch.Tensor
+    first: Orientations
+    second: Orientations
     first_idxs: torch.Tensor
     second_idxs: torch.Tensor
     systems: torch.Tensor
@@ -145,11 +152,11 @@ class Spring:
     stiffness: float
     length: float
 
-    def compute_energies(self, d: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    def compute_energies(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
         """See :class:`PairTerm`."""
         return 0.5 * self.stiffness * (d.norm(dim=-1) - self.length) ** 2
 
-    def compute_gradient(self, d: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> PairGradient:
+    def compute_gradient(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
         """See :class:`PairTerm`."""
         r = d.norm(dim=-1, keepdim=True)
         stretch = r - self.length
@@ -168,11 +175,11 @@ class Switched:
     on: float
     off: float
 
-    def compute_energies(self, d: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    def compute_energies(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
         """See :class:`PairTerm`."""
         return self._compute_factor(d.norm(dim=-1))[0] * self.term.compute_energies(d, first, second)
 
-    def compute_gradient(self, d: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> PairGradient:
+    def compute_gradient(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
         """See :class:`PairTerm`."""
         felt = self.term.compute_gradient(d, first, second)
         r = d.norm(dim=-1)

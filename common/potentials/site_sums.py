@@ -6,7 +6,7 @@ import dataclasses
 import torch
 
 from common.geometry.bodies import Body
-from common.potentials.body_pairs import PairGradient
+from common.potentials.body_pairs import Orientations, PairGradient
 from common.potentials.site_functions import Evaluate, SiteTerm, build_site_function
 
 
@@ -15,7 +15,7 @@ def place_sites(rotations: torch.Tensor, sites: torch.Tensor) -> torch.Tensor:
     return torch.einsum("pij,sj->ips", rotations, sites)
 
 
-def compute_separations(d: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def compute_separations(d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
     """Vectors from all sites of the first bodies to all of the second, ``(3, n_pairs, n_a, n_b)``.
 
     Args:
@@ -78,16 +78,22 @@ class SiteSum:
     second: torch.Tensor
     functions: tuple[Evaluate, ...]
 
-    def compute_energies(self, d: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    def compute_energies(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
         """See :class:`PairTerm`."""
-        separations = compute_separations(d, place_sites(first, self.first), place_sites(second, self.second))
+        separations = compute_separations(
+            d, place_sites(first.rotations, self.first), place_sites(second.rotations, self.second)
+        )
         return self._evaluate((separations * separations).sum(0))[0].sum((-1, -2))
 
-    def compute_gradient(self, d: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> PairGradient:
+    def compute_gradient(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
         """See :class:`PairTerm`."""
-        separations = compute_separations(d, place_sites(first, self.first), place_sites(second, self.second))
+        separations = compute_separations(
+            d, place_sites(first.rotations, self.first), place_sites(second.rotations, self.second)
+        )
         energies, slopes = self._evaluate((separations * separations).sum(0))
-        return reduce_slopes(energies.sum((-1, -2)), slopes, separations, (first, second), (self.first, self.second))
+        return reduce_slopes(
+            energies.sum((-1, -2)), slopes, separations, (first.rotations, second.rotations), (self.first, self.second)
+        )
 
     def _evaluate(self, squares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         energies, slopes = self.functions[0](squares)

@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from common.geometry.quaternions import compute_rotation_matrices, draw_quaternions, multiply_quaternions
-from common.potentials.body_pairs import BodyPotential, Pairs, Spring, Switched, apply_minimum_image, pair_all
+from common.potentials.body_pairs import (
+    BodyPotential,
+    Orientations,
+    Pairs,
+    Spring,
+    Switched,
+    apply_minimum_image,
+    pair_all,
+)
 from common.potentials.site_sums import build_site_sum
 from tests.bodies import COULOMB, LENNARD_JONES, draw_places, make_asymmetric_body, make_point, make_rod
 
@@ -86,9 +94,11 @@ def test_images_in_a_box_do_not_matter():
 def test_a_switched_term_ends_at_the_cutoff_with_two_derivatives():
     clump = make_asymmetric_body()
     term = Switched(build_site_sum(clump, clump, [LENNARD_JONES, COULOMB]), 2.0, 3.0)
-    rotations = torch.eye(3, dtype=torch.float64).expand(3, 3, 3)
+    identity = Orientations(
+        torch.tensor([[1.0, 0.0, 0.0, 0.0]] * 3, dtype=torch.float64), torch.eye(3, dtype=torch.float64).expand(3, 3, 3)
+    )
     r = torch.tensor([2.999, 3.0, 3.1], dtype=torch.float64)
-    felt = term.compute_gradient(torch.stack((r, 0.0 * r, 0.0 * r), -1), rotations, rotations)
+    felt = term.compute_gradient(torch.stack((r, 0.0 * r, 0.0 * r), -1), identity, identity)
     assert felt.energies.abs().max() < 1e-7
     assert felt.forces.abs().max() < 1e-4
     assert (felt.energies[1:] == 0.0).all()

@@ -4,9 +4,15 @@ import pytest
 import torch
 
 from common.geometry.quaternions import compute_rotation_matrices
+from common.potentials.body_pairs import Orientations
 from common.potentials.site_functions import build_site_function
 from common.potentials.site_sums import build_site_sum
 from tests.bodies import COULOMB, LENNARD_JONES, draw_places, make_asymmetric_body, make_rod
+
+
+def orient(quaternions: torch.Tensor) -> tuple[Orientations, Orientations]:
+    """Of the first and the second bodies, from ``shape=(n_pairs, 2, 4)``."""
+    return tuple(Orientations(q, compute_rotation_matrices(q)) for q in quaternions.unbind(1))
 
 
 def test_the_energy_is_that_of_a_loop_over_all_pairs_of_sites():
@@ -14,7 +20,7 @@ def test_the_energy_is_that_of_a_loop_over_all_pairs_of_sites():
     positions, quaternions = draw_places(3, 2, 2.0, seed=0)
     rotations = compute_rotation_matrices(quaternions)
     term = build_site_sum(clump, rod, [LENNARD_JONES, COULOMB])
-    found = term.compute_energies(positions[:, 1] - positions[:, 0], rotations[:, 0], rotations[:, 1])
+    found = term.compute_energies(positions[:, 1] - positions[:, 0], *orient(quaternions))
     for k in range(3):
         total = 0.0
         for site, label in zip(clump.sites, clump.labels, strict=True):
@@ -30,10 +36,10 @@ def test_the_energy_is_that_of_a_loop_over_all_pairs_of_sites():
 def test_exchanging_the_bodies_exchanges_what_they_feel():
     clump, rod = make_asymmetric_body(), make_rod()
     positions, quaternions = draw_places(3, 2, 2.0, seed=1)
-    rotations = compute_rotation_matrices(quaternions)
+    first, second = orient(quaternions)
     d = positions[:, 1] - positions[:, 0]
-    one = build_site_sum(clump, rod, [LENNARD_JONES]).compute_gradient(d, rotations[:, 0], rotations[:, 1])
-    other = build_site_sum(rod, clump, [LENNARD_JONES]).compute_gradient(-d, rotations[:, 1], rotations[:, 0])
+    one = build_site_sum(clump, rod, [LENNARD_JONES]).compute_gradient(d, first, second)
+    other = build_site_sum(rod, clump, [LENNARD_JONES]).compute_gradient(-d, second, first)
     torch.testing.assert_close(one.energies, other.energies, atol=1e-12, rtol=0)
     torch.testing.assert_close(one.forces, -other.forces, atol=1e-10, rtol=0)
     torch.testing.assert_close(one.first_torques, other.second_torques, atol=1e-10, rtol=0)

@@ -1,0 +1,251 @@
+"""Learned functions of a pair of bodies, with force and torques in closed form.
+
+A model gives f and its gradient; :mod:`common.coarse_graining.potential` makes a potential of it. Two kinds:
+
+``FrameModel``  a network of the numbers z of :mod:`common.coarse_graining.frames`, averaged over linear maps of z: the
+                exchange of like bodies, and, for ``averaged``, all of the bodies' own rotations. Exactly invariant and
+                complete, and as many times as expensive as there are maps.
+``PointModel``  ``points``: what the anchor points of one body see of those of the other. Point i has the densities
+                ρ_ik = Σ_j φ_k(r_ij), φ_k Gaussians of ln r, sums over each group of the other's points; a first layer
+                acts on each point, the mean over all points of both bodies goes through the rest. Invariant by
+                construction, complete but for bodies whose points have a symmetry that the body has not, and the cost
+                is that of a few dozen distances, whatever the number of sites.
+"""
+
+import abc
+import itertools
+import math
+
+import numpy
+import torch
+
+from common.coarse_graining.anchors import Anchors
+from common.coarse_graining.frames import PairInputs
+from common.coarse_graining.perceptron import ACTIVATIONS, Perceptron, draw_weights
+from common.geometry.bodies import Body
+from common.potentials.body_pairs import Orientations, PairGradient
+from common.potentials.site_sums import compute_separations, place_sites, reduce_slopes
+
+OVERLAP = 0.75
+"""Width of the Gaussians over the distance of their centres."""
+
+
+class PairModel(torch.nn.Module, abc.ABC):
+    """f of pairs of bodies."""
+
+    @abc.abstractmethod
+    def compute_values(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
+        """f, ``(n_pairs,)``."""
+
+    @abc.abstractmethod
+    def compute_gradient(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
+        """f in place of energies, with the force and torques of a potential that is f."""
+
+    @abc.abstractmethod
+    def standardize(self, d: torch.Tensor, first: Orientations, second: Orientations) -> None:
+        """Scales the inputs of the network by those of typical pairs."""
+
+
+class FrameModel(PairModel):
+    """A network of numbers of a pair, averaged over linear maps of these."""
+
+    mean: torch.Tensor
+    inverse_width: torch.Tensor
+    maps: torch.Tensor
+
+    def __init__(self, inputs: PairInputs, network: Perceptron, maps: torch.Tensor | None = None):
+        super().__init__()
+        self.inputs, self.network = inputs, network
+        self.is_mapped = maps is not None
+        dtype = network.last.dtype
+        self.register_buffer("mean", torch.zeros(inputs.n_inputs, dtype=dtype))
+        self.register_buffer("inverse_width", torch.ones(inputs.n_inputs, dtype=dtype))
+        self.register_buffer("maps", torch.empty(0) if maps is None else maps.to(dtype), persistent=False)
+
+    def compute_values(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
+        """See :class:`PairModel`."""
+        values = self.network.evaluate(self._scale(self.inputs.compute(d, first, second)))
+        return values.mean(-1) if self.is_mapped else values
+
+    def compute_gradient(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
+        """See :class:`PairModel`."""
+        values, gradient = self.network.differentiate(self._scale(self.inputs.compute(d, first, second)))
+        gradient = gradient * self.inverse_width
+        if self.is_mapped:
+            values, gradient = values.mean(-1), torch.einsum("pmi,mij->pj", gradient, self.maps) / len(self.maps)
+        return self.inputs.pull_back(values, gradient, d, first, second)
+
+    def standardize(self, d: torch.Tensor, first: Orientations, second: Orientations) -> None:
+        """See :class:`PairModel`; with the statistics of all images, so that they do not break the invariance."""
+        z = self._map(self.inputs.compute(d, first, second)).reshape(-1, self.inputs.n_inputs)
+        self.mean.copy_(z.mean(0))
+        self.inverse_width.copy_(1.0 / z.std(0).clamp(min=1e-6))
+
+    def _map(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("mij,pj->pmi", self.maps, z) if self.is_mapped else z
+
+    def _scale(self, z: torch.Tensor) -> torch.Tensor:
+        return (self._map(z) - self.mean) * self.inverse_width
+
+
+def build_maps(first: Body, second: Body, with_rotations: bool) -> torch.Tensor:
+    """Linear maps of the 16 numbers of ``body-frame`` that leave U as it is, ``shape=(n_maps, 16, 16)``.
+
+    Args:
+        first, second: the bodies; where they are one kind, the exchange is among the maps.
+        with_rotations: whether the bodies' own rotations are, too.
+
+    Raises:
+        ValueError: a body is a rod, whose rotations are not a finite number.
+    """
+    for body in (first, second):
+        if with_rotations and body.is_linear:
+            raise ValueError(
+                f"{body.name}: a rod has infinitely many rotations to average over; use the inputs 'points'"
+            )
+    none = [numpy.eye(3)]
+    own = [[one.rotation for one in body.own_rotations] if with_rotations else none for body in (first, second)]
+    maps = []
+    for one, other in itertools.product(*own):
+        turn = numpy.zeros((16, 16))
+        turn[0, 0] = 1.0
+        turn[1:4, 1:4], turn[4:7, 4:7] = one.T, other.T  # u -> gᵀ u, C -> gᵀ C g'
+        turn[7:, 7:] = numpy.kron(one.T, other.T)
+        maps.append(turn)
+    if first.name == second.name:
+        exchange = numpy.zeros((16, 16))
+        exchange[0, 0] = 1.0
+        exchange[1:4, 4:7] = exchange[4:7, 1:4] = numpy.eye(3)
+        for i, j in itertools.product(range(3), repeat=2):
+            exchange[7 + 3 * i + j, 7 + 3 * j + i] = 1.0
+        maps += [exchange @ turn for turn in maps]
+    return torch.from_numpy(numpy.array(maps))
+
+
+class PointModel(PairModel):
+    """What anchor points see of each other.
+
+    Args:
+        first, second: the points of the bodies; the same object for bodies of one kind, whose weights are shared.
+        n_radial: number of Gaussians.
+        span: [length] the centres of the first and the last Gaussian.
+        depth, width, activation: of the network; the first layer acts on each point.
+        generator: of the first weights.
+        dtype: of all numbers.
+    """
+
+    centres: torch.Tensor
+    scales: torch.Tensor
+
+    def __init__(
+        self,
+        first: Anchors,
+        second: Anchors,
+        n_radial: int,
+        span: tuple[float, float],
+        depth: int,
+        width: int,
+        activation: str,
+        generator: torch.Generator,
+        dtype: torch.dtype,
+    ):
+        super().__init__()
+        self.anchors = (first, second)
+        self.points = [torch.from_numpy(one.points).to(dtype) for one in self.anchors]
+        self.is_alike = first is second
+        logarithms = [math.log(distance) for distance in span]
+        self.spacing = (logarithms[1] - logarithms[0]) / (n_radial - 1)
+        self.sharpness = 1.0 / (OVERLAP * self.spacing) ** 2
+        self.register_buffer("centres", torch.linspace(*logarithms, n_radial, dtype=dtype), persistent=False)
+        self.activate = ACTIVATIONS[activation]
+        self.weights, self.biases = torch.nn.ParameterList(), torch.nn.ParameterList()
+        for own, other in ((first, second),) if self.is_alike else ((first, second), (second, first)):
+            for _ in own.sizes:
+                self.weights.append(draw_weights(width, n_radial * len(other.sizes), generator, dtype))
+                spread = 0.3 * torch.randn(width, generator=generator, dtype=torch.float64)
+                self.biases.append(torch.nn.Parameter(spread.to(dtype)))
+        self.register_buffer("scales", torch.ones(n_radial, dtype=dtype))
+        self.network = Perceptron(width, max(0, depth - 1), width, activation, generator, dtype)
+
+    def compute_values(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
+        """See :class:`PairModel`."""
+        separations = self._separate(d, first, second)
+        densities = self._compute_densities(self._compute_radial((separations * separations).sum(0))[0])
+        pooled, _ = self._pool(densities)
+        return self.network.evaluate(pooled)
+
+    def compute_gradient(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
+        """See :class:`PairModel`."""
+        separations = self._separate(d, first, second)
+        squares = (separations * separations).sum(0)
+        radial, logarithms = self._compute_radial(squares)
+        pooled, slopes = self._pool(self._compute_densities(radial))
+        values, on_pooled = self.network.differentiate(pooled)
+        weights = self._spread(on_pooled, slopes)  # ∂f/∂φ_k(r_ij), (n_radial, n_pairs, n_a, n_b)
+        # φ_k' / r = -(ln r - m_k) φ_k / (w² r²)
+        centred = logarithms - self.centres[:, None, None, None]
+        pair_slopes = -self.sharpness * (weights * centred * radial).sum(0) / squares
+        return reduce_slopes(
+            values, pair_slopes, separations, (first.rotations, second.rotations), (self.points[0], self.points[1])
+        )
+
+    def standardize(self, d: torch.Tensor, first: Orientations, second: Orientations) -> None:
+        """See :class:`PairModel`; without a shift, so that points that see nothing have densities of zero."""
+        separations = self._separate(d, first, second)
+        self.scales.fill_(1.0)
+        densities = self._compute_densities(self._compute_radial((separations * separations).sum(0))[0])
+        everything = torch.cat([one.unflatten(-1, (-1, len(self.centres))).flatten(0, -2) for one in densities])
+        self.scales.copy_(1.0 / everything.std(0).clamp(min=1e-3))
+
+    def _separate(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
+        places = [place_sites(one.rotations, points) for one, points in zip((first, second), self.points, strict=True)]
+        return compute_separations(d, places[0], places[1])
+
+    def _compute_radial(self, squares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """φ_k, ``(n_radial, n_pairs, n_a, n_b)``, and ln r, ``(n_pairs, n_a, n_b)``."""
+        logarithms = 0.5 * torch.log(squares)
+        centred = logarithms - self.centres[:, None, None, None]
+        return torch.exp(-0.5 * self.sharpness * centred * centred), logarithms
+
+    def _compute_densities(self, radial: torch.Tensor) -> list[torch.Tensor]:
+        """For each group of points of the first body, then of the second: ``(n_pairs, n_points, n_inputs)``."""
+        scaled = radial * self.scales[:, None, None, None]
+        sizes = [list(one.sizes) for one in self.anchors]
+        of_first = torch.stack([part.sum(3) for part in scaled.split(sizes[1], 3)], -1)  # (k, p, n_a, groups)
+        of_second = torch.stack([part.sum(2) for part in scaled.split(sizes[0], 2)], -1)
+        groups = []
+        for own, own_sizes in ((of_first, sizes[0]), (of_second, sizes[1])):
+            flat = own.permute(1, 2, 3, 0).flatten(2)  # by group of the other's points, then by k
+            groups += list(flat.split(own_sizes, 1))
+        return groups
+
+    def _pool(self, densities: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The mean of the first layer over all points, and its slopes for each group."""
+        total, slopes = densities[0].new_zeros(()), []
+        for group, weight, bias in zip(densities, *self._list_layers(), strict=True):
+            hidden, slope = self.activate(torch.nn.functional.linear(group, weight, bias))
+            total = total + hidden.sum(1)
+            slopes.append(slope)
+        return total / self._n_points, slopes
+
+    def _spread(self, on_pooled: torch.Tensor, slopes: list[torch.Tensor]) -> torch.Tensor:
+        """From the gradient with respect to the mean to those with respect to every φ_k(r_ij)."""
+        on_densities = [
+            (slope * on_pooled[:, None]) @ weight for slope, weight in zip(slopes, self._list_layers()[0], strict=True)
+        ]
+        n_first = len(self.anchors[0].sizes)
+        parts = []
+        for own, other in ((on_densities[:n_first], 1), (on_densities[n_first:], 0)):
+            joined = torch.cat(own, 1).unflatten(2, (-1, len(self.centres))).permute(3, 0, 1, 2)  # (k, p, n, groups)
+            sizes = torch.tensor(self.anchors[other].sizes)
+            parts.append(joined.repeat_interleave(sizes, 3) if len(sizes) > 1 else joined)  # group -> its points
+        return (parts[0] + parts[1].mT) * (self.scales / self._n_points)[:, None, None, None]
+
+    def _list_layers(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Weights and biases of all groups, those of the second body after those of the first."""
+        repeat = 2 if self.is_alike else 1
+        return list(self.weights) * repeat, list(self.biases) * repeat
+
+    @property
+    def _n_points(self) -> int:
+        return len(self.points[0]) + len(self.points[1])
