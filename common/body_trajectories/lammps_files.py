@@ -30,6 +30,7 @@ from common.geometry.quaternions import (
 from common.geometry.superposition import find_superpositions
 from common.potentials.body_pairs import Spring
 from common.potentials.site_functions import SiteTerm
+from common.processes.pool import run_in_processes
 
 NAME = re.compile(r"temp-(?P<kt>[^_]+)_K-(?P<stiffness>[^_]+)_r-(?P<length>[^_]+)_s-(?P<seed>[^_]+)-info\.dat$")
 """What the name of a run says."""
@@ -80,18 +81,30 @@ def has_lammps_files(folder: pathlib.Path) -> bool:
     return any((folder / "train").glob("*NVE*-info.dat"))
 
 
-def read_lammps_folder(folder: pathlib.Path) -> tuple[dict[str, Trajectories], list[Notice]]:
+def read_lammps_folder(folder: pathlib.Path, n_workers: int = 0) -> tuple[dict[str, Trajectories], list[Notice]]:
     """The trajectories below ``train/``, ``validation/`` and ``test/``, and what was left out of them.
 
     Runs that differ in length are cut to the shortest of their split.
+
+    Args:
+        folder: that has the three.
+        n_workers: processes that read; 0 for this one.
 
     Raises:
         FileNotFoundError: a folder or a file is missing.
         ValueError: a file cannot be understood, or runs do not belong together.
     """
     notices: list[Notice] = []
-    runs = {split: [_read_run(stem, notices) for stem in find_runs(folder / split)] for split in SPLITS}
-    everything = [run for own in runs.values() for run in own]
+    stems = {split: find_runs(folder / split) for split in SPLITS}
+    flat = [stem for own in stems.values() for stem in own]
+    everything = []
+    for run, own_notices in run_in_processes(
+        _read_run_apart, flat, min(max(1, n_workers), len(flat)), [1] * len(flat), "read", "run"
+    ):
+        everything.append(run)
+        notices += own_notices
+    remaining = iter(everything)
+    runs = {split: [next(remaining) for _ in own] for split, own in stems.items()}
     _check_alike(everything)
     body = _build_template(everything[0])
     return {split: _collect(own, body, notices) for split, own in runs.items()}, notices
@@ -118,6 +131,11 @@ def _get_interval(run: _Run) -> float:
 
 
 # --- single files ----------------------------------------------------------------------------------------------------
+
+
+def _read_run_apart(stem: pathlib.Path) -> tuple[_Run, list[Notice]]:
+    notices: list[Notice] = []
+    return _read_run(stem, notices), notices
 
 
 def _read_run(stem: pathlib.Path, notices: list[Notice]) -> _Run:

@@ -8,7 +8,7 @@ import torch
 
 from common.dynamics.rigid_bodies import Inertia, collect_inertia
 from common.geometry.bodies import Body
-from common.potentials.body_pairs import BodyPotential, Pairs, PairTerm, Spring, Switched
+from common.potentials.body_pairs import BodyPotential, Pairs, PairTerm, Spring, Switched, pair_all
 from common.potentials.site_functions import SiteTerm
 from common.potentials.site_sums import build_site_sum
 
@@ -87,10 +87,10 @@ class BodySystem:
         return BodyPotential(tuple(groups), self.box, self.cutoff)
 
     def add_spring(self, potential: BodyPotential) -> BodyPotential:
-        """The same potential with the spring, where there is one."""
+        """The same potential with the spring between all pairs of bodies, where there is one."""
         if self.spring is None:
             return potential
-        groups = tuple(dataclasses.replace(pairs, terms=(*pairs.terms, self.spring)) for pairs in potential.groups)
+        groups = (*potential.groups, pair_all(len(self.bodies), self.spring))
         return dataclasses.replace(potential, groups=groups, cutoff=None)
 
     def to_plain(self) -> dict[str, typing.Any]:

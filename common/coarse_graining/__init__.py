@@ -1,4 +1,4 @@
 """Pair potentials of rigid bodies, learned from trajectories by gradients through the equations of motion.
 
-May use ``body_trajectories``, ``dynamics``, ``potentials`` and below; the systems beside it it does not know.
+May use ``pair_networks``, ``body_trajectories``, ``dynamics`` and below; it does not know the systems beside it.
 """

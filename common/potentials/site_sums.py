@@ -15,7 +15,7 @@ def place_sites(rotations: torch.Tensor, sites: torch.Tensor) -> torch.Tensor:
     return torch.einsum("pij,sj->ips", rotations, sites)
 
 
-def compute_separations(d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
+def compute_separations(d: torch.Tensor, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Vectors from all sites of the first bodies to all of the second, ``(3, n_pairs, n_a, n_b)``.
 
     Args:

@@ -2,11 +2,11 @@
 
 With d the vector between the centres, r = |d|, h = d / r, R the rotations (body -> laboratory):
 
-``raw``         d, q1, q2: 11 numbers, as jakublala/coarsegrained-md-neural-ode has them. No symmetry at all is built in.
-``body-frame``  r, u1 = R1ᵀ h, u2 = -R2ᵀ h, C = R1ᵀ R2: 16 numbers that do not change when the pair is moved or turned as a
-                whole, nor with the sign of a quaternion. They describe the pair completely.
-``symmetric``   13 polynomials of these that do not change either when a body is turned by its own n-fold axis or flipped,
-                nor when like bodies are exchanged (bodies of D_nh: benzene, n = 6). Not complete.
+``raw``         d, q1, q2: 11 numbers, as jakublala/coarsegrained-md-neural-ode has them, without any symmetry.
+``body-frame``  r, u1 = R1ᵀ h, u2 = -R2ᵀ h, C = R1ᵀ R2: 16 numbers that do not change when the pair is moved or turned
+                as a whole, nor with the sign of a quaternion. They describe the pair completely.
+``symmetric``   13 polynomials of these that do not change either when a body is turned about its own n-fold axis or
+                flipped, nor when like bodies are exchanged (bodies of D_nh: benzene, n = 6). Not complete.
 """
 
 import abc

@@ -1,8 +1,8 @@
 """Learned functions of a pair of bodies, with force and torques in closed form.
 
-A model gives f and its gradient; :mod:`common.coarse_graining.potential` makes a potential of it. Two kinds:
+A model gives f and its gradient; :mod:`common.pair_networks.potential` makes a potential of it. Two kinds:
 
-``FrameModel``  a network of the numbers z of :mod:`common.coarse_graining.frames`, averaged over linear maps of z: the
+``FrameModel``  a network of the numbers z of :mod:`common.pair_networks.frames`, averaged over linear maps of z: the
                 exchange of like bodies, and, for ``averaged``, all of the bodies' own rotations. Exactly invariant and
                 complete, and as many times as expensive as there are maps.
 ``PointModel``  ``points``: what the anchor points of one body see of those of the other. Point i has the densities
@@ -19,10 +19,10 @@ import math
 import numpy
 import torch
 
-from common.coarse_graining.anchors import Anchors
-from common.coarse_graining.frames import PairInputs
-from common.coarse_graining.perceptron import ACTIVATIONS, Perceptron, draw_weights
 from common.geometry.bodies import Body
+from common.pair_networks.anchors import Anchors
+from common.pair_networks.frames import PairInputs
+from common.pair_networks.perceptron import ACTIVATIONS, Perceptron, draw_weights
 from common.potentials.body_pairs import Orientations, PairGradient
 from common.potentials.site_sums import compute_separations, place_sites, reduce_slopes
 
@@ -31,15 +31,15 @@ OVERLAP = 0.75
 
 
 class PairModel(torch.nn.Module, abc.ABC):
-    """f of pairs of bodies."""
+    """A function f of pairs of bodies."""
 
     @abc.abstractmethod
     def compute_values(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
-        """f, ``(n_pairs,)``."""
+        """The values f, ``(n_pairs,)``."""
 
     @abc.abstractmethod
     def compute_gradient(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
-        """f in place of energies, with the force and torques of a potential that is f."""
+        """The values f in place of energies, with the force and torques of a potential that is f."""
 
     @abc.abstractmethod
     def standardize(self, d: torch.Tensor, first: Orientations, second: Orientations) -> None:
@@ -156,7 +156,8 @@ class PointModel(PairModel):
         logarithms = [math.log(distance) for distance in span]
         self.spacing = (logarithms[1] - logarithms[0]) / (n_radial - 1)
         self.sharpness = 1.0 / (OVERLAP * self.spacing) ** 2
-        self.register_buffer("centres", torch.linspace(*logarithms, n_radial, dtype=dtype), persistent=False)
+        centres = torch.linspace(logarithms[0], logarithms[1], n_radial, dtype=dtype)
+        self.register_buffer("centres", centres, persistent=False)
         self.activate = ACTIVATIONS[activation]
         self.weights, self.biases = torch.nn.ParameterList(), torch.nn.ParameterList()
         for own, other in ((first, second),) if self.is_alike else ((first, second), (second, first)):

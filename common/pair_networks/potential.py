@@ -16,14 +16,14 @@ import torch
 
 from common.body_trajectories.systems import BodySystem, read_system
 from common.body_trajectories.trajectories import Trajectories
-from common.coarse_graining.anchors import choose_anchors
-from common.coarse_graining.frames import BodyFrameInputs, RawInputs, SymmetricInputs
-from common.coarse_graining.models import FrameModel, PairModel, PointModel, build_maps
-from common.coarse_graining.perceptron import Perceptron
 from common.files.atomic import replace_atomically
 from common.files.tensor_file import read_tensors, write_tensors
 from common.geometry.bodies import Body
 from common.geometry.quaternions import compute_rotation_matrices
+from common.pair_networks.anchors import choose_anchors
+from common.pair_networks.frames import BodyFrameInputs, RawInputs, SymmetricInputs
+from common.pair_networks.models import FrameModel, PairModel, PointModel, build_maps
+from common.pair_networks.perceptron import Perceptron
 from common.potentials.body_pairs import BodyPotential, Orientations, PairGradient, apply_minimum_image
 
 FORMAT = 1
@@ -152,9 +152,25 @@ class LearnedPotential(torch.nn.Module):
             model = build_model(kinds[names[0]], kinds[names[1]], shape, scales[names], generator, dtype)
             self.pairs.append(LearnedPair(model, scales[names]))
 
+    def list_pairs(self) -> list[LearnedPair]:
+        """The learned pairs, in the order of ``system.group_pairs``."""
+        return [pair for pair in self.pairs if isinstance(pair, LearnedPair)]
+
+    def cast(self, dtype: torch.dtype) -> "LearnedPotential":
+        """The same potential in numbers of another type."""
+        other = LearnedPotential(self.system, self.shape, self.scales, torch.Generator().manual_seed(0), dtype)
+        other.load_state_dict(self.state_dict())
+        return other
+
+    def move(self, system: BodySystem) -> "LearnedPotential":
+        """The same potential between the bodies of another system, of the same kinds."""
+        other = LearnedPotential(system, self.shape, self.scales, torch.Generator().manual_seed(0), self.dtype)
+        other.load_state_dict(self.state_dict())
+        return other
+
     def build_potential(self) -> BodyPotential:
         """What acts between the bodies, without known terms."""
-        return self.system.build_potential(dict(zip(self.system.group_pairs(), self.pairs, strict=True)))
+        return self.system.build_potential(dict(zip(self.system.group_pairs(), self.list_pairs(), strict=True)))
 
     def build_total(self) -> BodyPotential:
         """With the known terms."""
@@ -213,9 +229,9 @@ def build_learned_potential(
     scales = {names: _measure(kinds[names[0]], kinds[names[1]], shape, *pairs, kt) for names, pairs in typical.items()}
     learned = LearnedPotential(system, shape, scales, torch.Generator().manual_seed(seed), dtype)
     with torch.no_grad():
-        for pair, (d, first, second) in zip(learned.pairs, typical.values(), strict=True):
-            own = [Orientations(one.quaternions.to(dtype), one.rotations.to(dtype)) for one in (first, second)]
-            pair.model.standardize(d.to(dtype), *own)
+        for pair, (d, first, second) in zip(learned.list_pairs(), typical.values(), strict=True):
+            one, other = (Orientations(*(values.to(dtype) for values in own)) for own in (first, second))
+            pair.model.standardize(d.to(dtype), one, other)
     return learned
 
 
@@ -227,8 +243,12 @@ def _draw_pairs(
     d = apply_minimum_image(positions[:, second] - positions[:, first], trajectories.system.box).flatten(0, 1)
     chosen = torch.randint(len(d), (N_TYPICAL,), generator=torch.Generator().manual_seed(seed))
     chosen[0] = (d * d).sum(-1).argmin()
-    q = [quaternions[:, idxs].flatten(0, 1)[chosen] for idxs in (first, second)]
-    return d[chosen], *(Orientations(one, compute_rotation_matrices(one)) for one in q)
+    one, other = (quaternions[:, idxs].flatten(0, 1)[chosen] for idxs in (first, second))
+    return (
+        d[chosen],
+        Orientations(one, compute_rotation_matrices(one)),
+        Orientations(other, compute_rotation_matrices(other)),
+    )
 
 
 def _measure(

@@ -5,6 +5,7 @@ derivative written out, autograd goes through once where it would have to go thr
 """
 
 import collections.abc
+import itertools
 import math
 
 import torch
@@ -55,7 +56,7 @@ class Perceptron(torch.nn.Module):
         sizes = [n_inputs, *[width] * depth]
         self.weights = torch.nn.ParameterList()
         self.biases = torch.nn.ParameterList()
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in itertools.pairwise(sizes):
             self.weights.append(draw_weights(n_out, n_in, generator, dtype))
             self.biases.append(torch.nn.Parameter(torch.zeros(n_out, dtype=dtype)))
         self.last = torch.nn.Parameter(torch.zeros(sizes[-1], dtype=dtype))
