@@ -1,6 +1,7 @@
 """Systems to simulate: a molecule made rigid, with the non-bonded terms of a force field, and two hexagons."""
 
 import math
+import pathlib
 
 import numpy
 import scipy.optimize
@@ -10,11 +11,14 @@ from rdkit.Chem import AllChem
 
 from common.body_trajectories.systems import BodySystem
 from common.forcefields.energy import compute_energy, compute_forces
+from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules
 from common.geometry.bodies import Body, build_body
-from common.molecules.mapped_smiles import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
 from common.potentials.body_pairs import Spring
 from common.potentials.site_functions import SiteTerm
+from common.smirnoff.offxml import read_force_field
+from common.smirnoff.parameterize import parameterize
 from common.units import FORCE_TO_ACCELERATION, GAS_CONSTANT
 
 EMBEDDING_SEED = 1
@@ -22,6 +26,52 @@ EMBEDDING_SEED = 1
 
 GRADIENT_TOLERANCE = 1e-6
 """[kcal/mol/Angstrom] at which the geometry counts as a minimum."""
+
+
+def read_molecule(smiles: str, parameters: pathlib.Path) -> tuple[str, ParameterizedMolecules]:
+    """A molecule and the force field applied to it.
+
+    Args:
+        smiles: mapped or not.
+        parameters: a ``.pt`` file, the folder of a fit with its force-field.pt, or a force field file (.offxml) to be
+            applied here.
+
+    Returns:
+        the mapped SMILES under which the parameters have it, and these.
+
+    Raises:
+        ValueError: the SMILES cannot be read, or the parameters have no such molecule.
+    """
+    mapped = _map(smiles)
+    if parameters.suffix == ".offxml":
+        molecules = parameterize(read_force_field(parameters), [mapped], 1)
+        if mapped in molecules.failures:
+            raise ValueError(f"{mapped}: the force field could not be applied to it ({molecules.failures[mapped]})")
+        return mapped, molecules
+    molecules = load_parameters(parameters / "force-field.pt" if parameters.is_dir() else parameters)
+    if mapped in molecules.topologies:
+        return mapped, molecules
+    wanted = _strip(mapped)
+    n_atoms = from_mapped_smiles(mapped).GetNumAtoms()
+    for known, topology in molecules.topologies.items():
+        if topology.n_atoms == n_atoms and _strip(known) == wanted:
+            return known, molecules
+    raise ValueError(
+        f"{parameters}: has no molecule {smiles}; it has {len(molecules.topologies)} others: name one of these, or "
+        "apply a force field to this one, too"
+    )
+
+
+def _map(smiles: str) -> str:
+    mol = Chem.MolFromSmiles(smiles)
+    if mol is None:
+        raise ValueError(f"{smiles!r}: RDKit cannot read this SMILES")
+    is_mapped = any(atom.GetAtomMapNum() for atom in mol.GetAtoms())
+    return to_mapped_smiles(from_mapped_smiles(smiles) if is_mapped else Chem.AddHs(mol))
+
+
+def _strip(mapped: str) -> str:
+    return Chem.MolToSmiles(Chem.RemoveHs(from_mapped_smiles(mapped)))
 
 
 def build_rigid_molecules(
@@ -41,19 +91,8 @@ def build_rigid_molecules(
         spring, box, cutoff: of the system.
 
     Raises:
-        ValueError: the molecule is not among those that the force field was applied to, or has no conformer.
+        ValueError: the molecule has no conformer.
     """
-    if smiles not in molecules.topologies:
-        reason = molecules.failures.get(smiles)
-        known = f"e.g. {next(iter(molecules.topologies))}" if molecules.topologies else "none"
-        raise ValueError(
-            f"{smiles}: "
-            + (
-                f"the force field could not be applied to it ({reason})"
-                if reason
-                else f"not in the parameters ({known})"
-            )
-        )
     mol = from_mapped_smiles(smiles)
     coords = minimise(molecules, smiles, _embed(mol, smiles))
     body, terms = _build_body(Chem.MolToSmiles(Chem.RemoveHs(mol)), mol, coords, molecules, smiles)
@@ -105,9 +144,10 @@ def _build_body(
     }
     terms = [SiteTerm("lennard-jones", values)]
     if "Electrostatics" in potentials:
-        charges = potentials["Electrostatics"].column("charge")[topology.parameters["Electrostatics"].parameter_idxs]
+        idxs = topology.parameters["Electrostatics"].parameter_idxs
+        charges = potentials["Electrostatics"].column("charge")[idxs].tolist()
         means = {
-            label: float(numpy.mean([float(q) for q, own in zip(charges, labels, strict=True) if own == label]))
+            label: float(numpy.mean([q for q, own in zip(charges, labels, strict=True) if own == label]))
             for label in labels
         }
         terms.append(SiteTerm("coulomb", {"charge": means}))

@@ -16,6 +16,7 @@ import torch
 
 from common.body_trajectories.systems import BodySystem, read_system
 from common.dynamics.rigid_bodies import Motion
+from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.files.atomic import get_beside, name_full_disk, remove_leftovers, replace_folder
 from common.files.plain import write_json
 from common.files.tensor_file import read_tensors, write_tensors
@@ -143,7 +144,7 @@ def load_trajectories(folder: str | os.PathLike, split: str) -> Trajectories:
     record = read_record(folder)
     path = folder / split / "trajectories.pt"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; make the trajectories again")
+        raise MissingArtifactError(f"{path}: no such file", "trajectories")
     try:
         plain = read_tensors(path)
         trajectories = Trajectories(
@@ -157,7 +158,7 @@ def load_trajectories(folder: str | os.PathLike, split: str) -> Trajectories:
             record["kt"],
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: damaged ({error}); make the trajectories again") from error
+        raise ArtifactError(f"{path}: damaged ({error})", "trajectories") from error
     trajectories.check(str(path))
     return trajectories
 
@@ -171,11 +172,11 @@ def read_record(folder: pathlib.Path) -> dict[str, typing.Any]:
     """
     path = folder / "system.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder}: no trajectories here (no system.json); make them, or say where they are")
+        raise MissingArtifactError(f"{folder}: no trajectories here (no system.json)", "trajectories")
     try:
         record = json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path}: damaged ({error}); make the trajectories again") from error
+        raise ArtifactError(f"{path}: damaged ({error})", "trajectories") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise ValueError(f"{path}: not of format {FORMAT}; make the trajectories again")
+        raise ArtifactError(f"{path}: not of format {FORMAT}", "trajectories")
     return record

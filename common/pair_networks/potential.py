@@ -16,6 +16,7 @@ import torch
 
 from common.body_trajectories.systems import BodySystem, read_system
 from common.body_trajectories.trajectories import Trajectories
+from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.files.atomic import replace_atomically
 from common.files.tensor_file import read_tensors, write_tensors
 from common.geometry.bodies import Body
@@ -292,13 +293,13 @@ def load_learned_potential(path: pathlib.Path) -> tuple[LearnedPotential, dict[s
         ValueError: it is damaged, or of another format.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; name a learned potential, or the run that has one")
+        raise MissingArtifactError(f"{path}: no such file", "learned potential", detail=", or name another run")
     try:
         plain = read_tensors(path)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{path}: damaged, or no learned potential ({error})") from error
+        raise ArtifactError(f"{path}: damaged, or no learned potential ({error})", "learned potential") from error
     if not isinstance(plain, dict) or plain.get("format") != FORMAT or "shape" not in plain:
-        raise ValueError(f"{path}: no learned potential of format {FORMAT}; train it again")
+        raise ArtifactError(f"{path}: no learned potential of format {FORMAT}", "learned potential")
     scales = {(one, other): Scales(**own) for one, other, own in plain["scales"]}
     dtype = getattr(torch, plain["dtype"])
     generator = torch.Generator().manual_seed(0)

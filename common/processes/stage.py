@@ -20,6 +20,8 @@ SCRIPTS = {
     "potential": "012-pretrain.py",
     "search space": "021-prepare-search-space.py",
     "campaign": "022-run-campaign.py",
+    "trajectories": "031-simulate-bodies.py",
+    "learned potential": "032-coarse-grain.py",
     "molecules": "041-prepare-molecules.py",
     "generator": "042-train-generator.py",
     "generated molecules": "043-generate.py",
