@@ -8,7 +8,7 @@ Reads   a molecule and outputs/openff-2.1.0.pt      what 002-parameterize.py wro
 Writes  outputs/trajectories/<name>/                system.json, and train/, validation/, test/ with states, energies,
                                                     forces and torques
 
-    python 031-simulate-bodies.py --smiles c1ccccc1 --parameters outputs/openff-2.1.0.pt --output outputs/trajectories/benzene
+    python 031-simulate-bodies.py --smiles c1ccccc1 --parameters outputs/openff-2.1.0.pt
     python 031-simulate-bodies.py --preset hexagons
     python 031-simulate-bodies.py --preset hexagons --engine lammps --output outputs/trajectories/hexagons-lammps
     python 031-simulate-bodies.py --system lammps-files --input DIR --output outputs/trajectories/NAME
@@ -20,18 +20,19 @@ template for all bodies: the axes that it gives a symmetric top are arbitrary, a
 
 import dataclasses
 import pathlib
-import shutil
 import tempfile
 import time
 import typing
+
+import torch
 
 from common.body_trajectories.lammps_engine import LammpsRun, find_program, run_lammps
 from common.body_trajectories.lammps_files import read_lammps_folder
 from common.body_trajectories.recipes import build_hexagons, build_rigid_molecules, compute_kt, read_molecule
 from common.body_trajectories.simulation import (
     Protocol,
-    label_trajectories,
     equilibrate,
+    label_trajectories,
     simulate,
     split_trajectories,
 )
@@ -57,8 +58,6 @@ from common.runs.settings import (
 )
 
 OUTPUTS = pathlib.Path("outputs")
-
-Natural = typing.Annotated[int, "0, 1, 2, ..."]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,8 +142,6 @@ def simulate_here(settings: Settings, system: BodySystem) -> dict[str, Trajector
 
 def simulate_by_lammps(settings: Settings, system: BodySystem) -> dict[str, Trajectories]:
     """Starts from places of the built-in engine; LAMMPS brings them to the temperature itself."""
-    import torch
-
     protocol = dataclasses.replace(build_protocol(settings, system), equilibration_time=settings.equilibration_step)
     generator = torch.Generator().manual_seed(settings.seed)
     start = equilibrate(system, settings.n_trajectories, protocol, generator)
@@ -193,7 +190,7 @@ def make_splits(settings: Settings) -> dict[str, Trajectories]:
 
 def print_account(splits: dict[str, Trajectories]) -> None:
     system = splits["train"].system
-    length, energy, time_unit = UNITS[system.units]
+    _, energy, time_unit = UNITS[system.units]
     for body in system.kinds:
         print(
             f"{body.name}: {body.n_sites} sites, {len(body.own_rotations)} rotations of its own, "

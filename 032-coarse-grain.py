@@ -1,11 +1,11 @@
 """Learn the pair potential of rigid bodies from their trajectories, by gradients through the equations of motion.
 
 Reads   outputs/trajectories/<name>/            what 031-simulate-bodies.py wrote, or LAMMPS's files in the same places
-Writes  outputs/coarse-graining/<run>/          config.json, log.csv, TensorBoard events with every component of a rollout,
-                                                checkpoints/, potential.pt (the best on validation), summary.json
+Writes  outputs/coarse-graining/<run>/          config.json, log.csv, TensorBoard events with every component of a
+                                                rollout, checkpoints/, potential.pt (best on validation), summary.json
 
     python 032-coarse-grain.py
-    python 032-coarse-grain.py --method forces --batch-size 1024
+    python 032-coarse-grain.py --preset forces
     python 032-coarse-grain.py --preset run-example                  the settings of the original code's run-example.py
     python 032-coarse-grain.py --resume outputs/coarse-graining/<run>
     tensorboard --logdir outputs/coarse-graining
@@ -77,6 +77,7 @@ class Settings(StageSettings):
     batches_per_epoch: NonNegative[int] = 10  # 0: all samples once
     shuffle: bool = True  # another order each epoch
     balance: NonNegative[float] = 0.5  # 0: all samples count alike; 1: all distances of bodies count alike
+    asymptote: NonNegative[float] = 0.1  # weight of (U / kT)² beyond the distances of the data; 0 for charged bodies
     epochs: Duration[NonNegative[int]] = 40
     start_epoch: NonNegative[int] = 0  # the counter begins after this one
     optimizer: str = "Adam"  # a name of torch.optim
@@ -156,7 +157,7 @@ def main() -> None:
         f"{summary['n_parameters']} weights, {summary['seconds']:.0f} s, peak memory {format_peak_memory()}"
     )
     print(f"wrote {folder / POTENTIAL}")
-    print(suggest_command("033-roll-out.py", {}, folder))
+    print(suggest_command("033-roll-out.py", {}, "--runs", folder))
 
 
 if __name__ == "__main__":

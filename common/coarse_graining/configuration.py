@@ -70,6 +70,7 @@ class Further:
     batch_length_freq: int = 1  # [epochs] after which they grow
     batches_per_epoch: int = 0  # steps of the optimiser in an epoch; 0: all windows once
     balance: float = 0.5  # how much more bodies far apart count: 0 not at all, 1 until all distances count alike
+    asymptote: float = 0.1  # weight of (U / kT)² of bodies farther apart than in the data; 0 for charged bodies
     max_gradient_norm: float = 1.0  # longer gradients are shortened
     stopping_look_back: int = 1  # looks back, of which the loss must have fallen
     seed: int = 0  # of weights and order
@@ -132,6 +133,7 @@ def check_further(further: Further, config: Config) -> None:
     }.items():  # fmt: skip
         _check_number(name, getattr(further, name), int, least)
     _check_number("balance", further.balance, float, 0.0)
+    _check_number("asymptote", further.asymptote, float, 0.0)
     _check_number("max_gradient_norm", further.max_gradient_norm, float, 0.0, is_open=True)
     if further.method != "trajectory" and not LOSSES[config.loss_func].with_momenta:
         raise ValueError(

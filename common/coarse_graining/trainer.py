@@ -16,6 +16,7 @@ import typing
 import torch
 
 from common.body_trajectories.systems import UNITS
+from common.coarse_graining.asymptote import build_asymptote
 from common.coarse_graining.configuration import Config, Further, check_config, check_further, read_config
 from common.coarse_graining.data import load_splits
 from common.coarse_graining.figures import plot_components
@@ -85,6 +86,9 @@ class Trainer:
         self.splits = {split: own.select(frames=stride) for split, own in splits.items()}
         self.learned = self._build_potential().to(self.config.device)
         self.machinery = build_machinery(self.splits["train"], self.config, self.further)
+        self._add_asymptote = build_asymptote(
+            self.learned, self.splits["train"], self.further.asymptote, self.further.seed
+        )
         self._objective: tuple[int, Objective] | None = None
         self._check_lengths()
 
@@ -199,11 +203,10 @@ class Trainer:
         n_samples = objective.n_samples
         order = torch.randperm(n_samples, generator=generator) if config.shuffle else torch.arange(n_samples)
         n_batches = n_samples // config.batch_size
+        n_batches = min(n_batches, further.batches_per_epoch or n_batches)
         values = []
-        for i, chosen in enumerate(
-            order.split(config.batch_size)[: min(n_batches, further.batches_per_epoch or n_batches)]
-        ):
-            value = self._take_step(optimizer, objective, chosen)
+        for i, chosen in enumerate(order.split(config.batch_size)[:n_batches]):
+            value = self._take_step(optimizer, objective, chosen, epoch * n_samples + i)
             if not math.isfinite(value):
                 kept = f"; {self.folder}/{LAST} is kept" if progress.has_checkpoint else ""
                 raise RuntimeError(
@@ -216,12 +219,15 @@ class Trainer:
                 print(f"epoch {epoch}, step {i + 1}: loss {value:.5g}")
         return sum(values) / len(values)
 
-    def _take_step(self, optimizer: torch.optim.Optimizer, objective: Objective, chosen: torch.Tensor) -> float:
+    def _take_step(
+        self, optimizer: torch.optim.Optimizer, objective: Objective, chosen: torch.Tensor, number: int
+    ) -> float:
         values: list[float] = []
 
         def closure() -> float:
             optimizer.zero_grad()
             values.append(objective.evaluate(chosen))
+            self._add_asymptote(number)
             torch.nn.utils.clip_grad_norm_(self.learned.parameters(), self.further.max_gradient_norm)
             return values[-1]
 

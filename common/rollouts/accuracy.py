@@ -31,7 +31,7 @@ class Parity:
     torques: numpy.ndarray
 
     def summarise(self, kt: float) -> dict[str, float]:
-        """Root mean square errors: of U over kT, with and without its mean, of forces and torques relative to theirs."""
+        """Root mean square errors: of U over kT, of forces and torques relative to the exact ones'."""
         error = self.energies[0] - self.energies[1]
         return {
             "energy_rmse": _root(error),

@@ -46,8 +46,7 @@ def measure_costs(candidates: collections.abc.Sequence[Candidate], system: BodyS
     reach = 2.0 * float(abs(body.sites).max()) + 2.0
     timed = {n: _build_made_up(n) for n in SITES}
     learned = {one.name: one.build(pair) for one in candidates}
-    sites = {n: math.inf for n in SITES}
-    costs = {name: math.inf for name in learned}
+    sites, costs = dict.fromkeys(SITES, math.inf), dict.fromkeys(learned, math.inf)
     for _ in range(N_REPEATS):
         for n, potential in timed.items():
             sites[n] = min(sites[n], _time(potential, 12.0))
@@ -61,7 +60,7 @@ def _build_made_up(n_sites: int) -> BodyPotential:
     body, _ = build_body(
         "made up", random.normal(size=(n_sites, 3)), numpy.ones(n_sites), [f"{i}" for i in range(n_sites)]
     )
-    ones = {label: 1.0 for label in body.labels}
+    ones = dict.fromkeys(body.labels, 1.0)
     terms = (SiteTerm("lennard-jones", {"epsilon": ones, "sigma": ones}), SiteTerm("coulomb", {"charge": ones}))
     return BodySystem((body, body), terms).build_site_potential()
 

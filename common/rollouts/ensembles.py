@@ -108,7 +108,8 @@ def choose_edges(values: collections.abc.Sequence[torch.Tensor], name: str) -> n
     if name != "distance":
         return numpy.linspace(0.0, 1.0, N_BINS + 1)
     everything = torch.cat([one.flatten() for one in values]).numpy()
-    return numpy.linspace(*numpy.quantile(everything, (0.0005, 0.9995)), N_BINS + 1)
+    low, high = numpy.quantile(everything, (0.0005, 0.9995))
+    return numpy.linspace(float(low), float(high), N_BINS + 1)
 
 
 def compare_histograms(one: Histogram, other: Histogram) -> float:
