@@ -12,7 +12,7 @@ from common.potentials.site_functions import SiteTerm
 LENNARD_JONES = SiteTerm(
     "lennard-jones", {"epsilon": {"A": 0.2, "B": 0.1}, "sigma": {"A": 1.1, "B": 0.7}}
 )  # of weak, small sites: the clumps of the tests overlap without absurd forces
-COULOMB = SiteTerm("coulomb", {"charge": {"A": 0.05, "B": -0.1}})
+COULOMB = SiteTerm("coulomb", {"charge": {"A": 0.05, "B": -0.05}})
 
 
 def make_ring(n: int, radius: float = 1.0) -> numpy.ndarray:
