@@ -6,15 +6,22 @@ import json
 import math
 import pathlib
 
+import numpy
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from common.body_trajectories.simulation import simulate, split_trajectories
+from common.body_trajectories.systems import BodySystem
+from common.body_trajectories.trajectories import save_trajectories
 from common.coarse_graining.configuration import Further
 from common.coarse_graining.objectives import Objective
 from common.coarse_graining.trainer import Trainer
+from common.geometry.bodies import build_body
 from common.pair_networks.potential import load_learned_potential
-from tests.coarse_graining.samples import make_config, make_trajectories, write_data
+from common.potentials.body_pairs import Spring
+from tests.bodies import LENNARD_JONES, make_ring
+from tests.coarse_graining.samples import PROTOCOL, make_config, make_trajectories, write_data
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +110,6 @@ def test_keys_that_change_the_weights(changes, plain, data, tmp_path):
         Further(activation="tanh"),
         Further(seed=1),
         Further(n_radial=5),
-        Further(n_points=2),
     ],
     ids=lambda one: str({k: v for k, v in dataclasses.asdict(one).items() if v != getattr(Further(), k)}),
 )
@@ -115,6 +121,19 @@ def test_further_settings(further, plain, data, tmp_path):
         torch.testing.assert_close(after, before, atol=1e-10, rtol=0)
     else:
         assert before.shape != after.shape or not torch.equal(before, after)
+
+
+def test_the_number_of_anchor_points(tmp_path):
+    """Two rings of three are two groups of points, or one that stands for both."""
+    coords = numpy.concatenate((make_ring(3), make_ring(3, 1.4)))
+    body, _ = build_body("rings", coords, numpy.ones(6), ["A"] * 3 + ["B"] * 3)
+    system = BodySystem((body, body), (LENNARD_JONES,), Spring(1.0, 3.0), units="reduced")
+    own = simulate(system, 12, dataclasses.replace(PROTOCOL, equilibration_time=0.2), "rings")
+    save_trajectories(tmp_path / "data", split_trajectories(own, (0.2, 0.2)), {})
+    numbers = [
+        Trainer(make_config(tmp_path / "data"), Further(n_points=n_points)).learned.state_dict() for n_points in (3, 6)
+    ]
+    assert len(numbers[0]) < len(numbers[1])
 
 
 def test_keys_that_say_what_is_told(data, tmp_path, capsys):

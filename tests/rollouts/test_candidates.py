@@ -7,7 +7,7 @@ import torch
 
 from common.pair_networks.potential import save_learned_potential
 from common.rollouts.candidates import load_candidate, make_exact_candidate, measure_window
-from tests.bodies import draw_places, make_hexagon
+from tests.bodies import draw_places, make_asymmetric_body
 from tests.coarse_graining.samples import make_learned, make_trajectories
 from tests.rollouts.samples import make_exact, make_learned_candidate
 
@@ -20,9 +20,9 @@ def test_a_run_is_a_candidate(tmp_path):
     for path in (tmp_path, tmp_path / "potential.pt"):
         candidate = load_candidate(path, "one", data)
         assert torch.equal(candidate.build(data.system).compute_energy(*places), expected)
-    hexagon = make_hexagon()
-    others = dataclasses.replace(data, system=dataclasses.replace(data.system, bodies=(hexagon, hexagon)))
-    with pytest.raises(ValueError, match="is a potential of clump, not of these"):
+    clump = make_asymmetric_body()
+    others = dataclasses.replace(data, system=dataclasses.replace(data.system, bodies=(clump, clump)))
+    with pytest.raises(ValueError, match="is a potential of hexagon, not of these"):
         load_candidate(tmp_path, "one", others)
 
 
