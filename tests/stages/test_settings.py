@@ -41,7 +41,7 @@ def test_help_starts_with_what_the_stage_is_for():
     result = subprocess.run(
         [sys.executable, str(ROOT / "004-train.py"), "--help"], capture_output=True, text=True, check=True, timeout=120
     )
-    assert result.stdout.startswith(load_stage("004-train.py").__doc__)
+    assert result.stdout.startswith(load_stage(ROOT / "004-train.py").__doc__)
     assert "--learning-rate" in result.stdout
 
 
