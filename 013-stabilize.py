@@ -31,16 +31,23 @@ from common.data.trajectories import read_trajectories
 from common.files.artifacts import MissingArtifactError
 from common.files.fingerprints import compute_content_hash
 from common.forcefields.trainable import Column
-from common.potentials.pretraining import POTENTIAL
 from common.processes.devices import check_device
 from common.processes.ranks import join_torchrun, run_ranks
 from common.processes.stage import run_stage
 from common.processes.torchrun import is_first_rank, is_under_torchrun
+from common.replicas.candidates import find_potential
 from common.replicas.epochs import EpochSettings
 from common.replicas.setup import DeviationSettings, MotionSettings, ObservableSettings
 from common.reporting.console import suggest_command
 from common.runs.checkpoints import load_checkpoint
-from common.runs.folder import SUMMARY, create_run_folder, read_config, read_settings_of_run, write_config
+from common.runs.folder import (
+    SUMMARY,
+    create_run_folder,
+    read_config,
+    read_settings_of_run,
+    resolve_run,
+    write_config,
+)
 from common.runs.names import name_run, read_first_settings
 from common.runs.options import read_settings
 from common.runs.settings import (
@@ -178,14 +185,17 @@ class Settings(StageSettings):
 
 
 def take_over(settings: Settings) -> Settings:
-    """The settings of a control run are those of the run that it belongs to, its place aside.
+    """The settings with the file of the potential; those of a control run are the run's that it belongs to.
 
     Raises:
-        FileNotFoundError, ValueError: that is no finished run of this stage.
+        ValueError: no potential is named.
+        FileNotFoundError: there is no such potential, or no such run of this stage.
     """
-    run = settings.control
-    if run is None:
-        return settings
+    if settings.control is None:
+        if settings.potential is None:
+            raise ValueError("no --potential is given: a run of 012-pretrain.py, or the .pt of a force field")
+        return dataclasses.replace(settings, potential=find_potential(settings.potential))
+    run = resolve_run(settings.control)
     if not (run / HISTORY).is_file():
         raise FileNotFoundError(f"{run}: no run of this stage, or one that has not got to an epoch")
     of_run = read_settings_of_run(run, Settings)
@@ -198,25 +208,6 @@ def take_over(settings: Settings) -> Settings:
         device=settings.device,
         resume=None,
     )
-
-
-def find_potential(settings: Settings) -> pathlib.Path:
-    """The file of the potential.
-
-    Raises:
-        ValueError, FileNotFoundError: none is named, or there is none.
-    """
-    path = settings.potential
-    if path is None:
-        raise ValueError("no --potential is given: a run folder of 012-pretrain.py, or the .pt of a force field")
-    if path.is_dir():
-        found = [path / name for name in (POTENTIAL, "force-field.pt") if (path / name).is_file()]
-        if not found:
-            raise MissingArtifactError(f"{path}: no finished run of a potential here", "potential")
-        return found[0]
-    if not path.is_file():
-        raise MissingArtifactError(f"{path}: no such potential", "potential")
-    return path
 
 
 def make_plan(settings: Settings) -> Plan:
@@ -235,11 +226,12 @@ def make_plan(settings: Settings) -> Plan:
     motion = MotionSettings(
         settings.integrator, settings.time_step, temperature, settings.friction, settings.relaxation_time
     )
+    assert settings.potential is not None
     rows = [] if settings.control is None else json.loads((settings.control / HISTORY).read_text())
     return Plan(
         folder=pathlib.Path(),
         reference=settings.reference,
-        potential=find_potential(settings),
+        potential=settings.potential,
         held_out_share=settings.held_out_share,
         cycle=settings.cycle,
         epoch=settings.epoch,

@@ -16,7 +16,7 @@ from common.data.weighting import ConformerSelection
 from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.forcefields.parameter_file import save_parameters
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.runs.folder import CONFIG, SUMMARY, find_latest_run
+from common.runs.folder import CONFIG, SUMMARY, resolve_run
 from common.runs.names import label_runs
 from common.smirnoff.find import find_force_field
 from common.smirnoff.offxml import read_force_field
@@ -104,9 +104,7 @@ def read_run(path: str | os.PathLike) -> Run:
         FileNotFoundError: there is no finished run.
         ValueError: a file of the run is damaged.
     """
-    folder = pathlib.Path(path)
-    if not (folder / CONFIG).is_file():
-        folder = find_latest_run(folder)
+    folder = resolve_run(path)
     if not (folder / SUMMARY).is_file():
         raise MissingArtifactError(
             f"{folder}: this run has not ended (no summary.json)", "run", detail=f" --resume {folder}, or wait"

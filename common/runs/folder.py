@@ -44,6 +44,16 @@ def find_latest_run(output: str | os.PathLike) -> pathlib.Path:
     return runs[-1]
 
 
+def resolve_run(path: str | os.PathLike) -> pathlib.Path:
+    """A run folder as it is; of a folder of runs the latest that has ended.
+
+    Raises:
+        MissingArtifactError: it is neither.
+    """
+    folder = pathlib.Path(path)
+    return folder if (folder / CONFIG).is_file() else find_latest_run(folder)
+
+
 def write_config(
     folder: pathlib.Path, settings: StageSettings, contents: collections.abc.Mapping[str, str] | None = None
 ) -> None:

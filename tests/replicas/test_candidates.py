@@ -65,5 +65,19 @@ def test_what_is_not_there_is_named(runs, tmp_path):
     with pytest.raises(ValueError, match="is a file"):
         find_candidates((f"{pre / 'potential.pt'}@cycle1",))
     (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="no finished run here"):
+        find_candidates((str(tmp_path / "empty"),))
+    (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(FileNotFoundError, match="has not ended"):
         find_candidates((str(tmp_path / "empty"),))
+
+
+def test_a_folder_of_runs_stands_for_the_latest_that_has_ended(runs):
+    pre, stable = runs
+    (stable / "summary.json").write_text("{}")
+    later = stable.with_name("2026-01-03-000000-later")
+    later.mkdir()
+    (later / "config.json").write_text("{}")
+    candidates = find_candidates(("pre", str(stable.parent), f"{stable.parent}@cycle1"))
+    assert [one.name for one in candidates] == ["pre", "stable", "stable-cycle1"]
+    assert [one.path for one in candidates][:2] == [pre / "potential.pt", stable / "potential.pt"]
