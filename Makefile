@@ -5,12 +5,14 @@ BIN := .venv/bin
 EXAMPLE := outputs/example
 
 CAMPAIGNS := outputs/example-campaign
+STABLE := outputs/example-stable$(addprefix -,$(PRESET))
 
-.PHONY: help example example-campaign test lint rooms clean
+.PHONY: help example example-campaign example-stable test lint rooms clean
 
 help:
 	@echo "make example   install into .venv and run the five stages on the example archive, about five minutes"
 	@echo "make example-campaign   the same for active learning: nine campaigns for ethanol and their comparison, ten minutes"
+	@echo "make example-stable     the same for stable dynamics: a potential and a force field of ethanol repaired, eight minutes"
 	@echo "make test      install into .venv and run the test suite"
 	@echo "make lint      check style, the order of the rooms, types"
 	@echo "make rooms     list the rooms of common/ and which imports from which"
@@ -46,6 +48,19 @@ example-campaign: .venv/installed
 	     --model-cache $(CAMPAIGNS)/model-cache --output $(CAMPAIGNS)/campaigns {} > "$(CAMPAIGNS)/logs/{}.txt" 2>&1 \
 	   || { tail -n 3 "$(CAMPAIGNS)/logs/{}.txt"; exit 255; }; sed -n "s/^Trainer: round .* calculations/{}: &/p" "$(CAMPAIGNS)/logs/{}.txt"'
 	$(BIN)/python 023-compare-campaigns.py $(CAMPAIGNS)/campaigns/* --output $(CAMPAIGNS)/comparisons --title "Campaigns for ethanol"
+# The potential before and after, its control, and a force field; PRESET=ci is the same in a minute, for its own sake.
+REFERENCE := $(STABLE)/reference/ethanol
+ETHANOL := $(or $(PRESET),ethanol)
+
+example-stable: .venv/installed
+	$(BIN)/python 011-sample-reference.py --preset $(ETHANOL) --output $(STABLE)/reference
+	$(BIN)/python 012-pretrain.py --preset $(ETHANOL) --reference $(REFERENCE) --output $(STABLE)/potentials
+	$(BIN)/python 013-stabilize.py --preset $(ETHANOL) --reference $(REFERENCE) --potential $(STABLE)/potentials --output $(STABLE)/stable
+	$(BIN)/python 013-stabilize.py --control $(STABLE)/stable --output $(STABLE)/control
+	$(BIN)/python 002-parameterize.py --force-field example/starter.offxml --smiles $(REFERENCE).smi --output $(STABLE)/starter.pt
+	$(BIN)/python 013-stabilize.py --preset $(ETHANOL)-smirnoff --reference $(REFERENCE) --potential $(STABLE)/starter.pt --output $(STABLE)/refined
+	$(BIN)/python 014-simulate.py $(STABLE)/starter.pt $(STABLE)/refined --preset $(ETHANOL)-smirnoff --reference $(REFERENCE) --output $(STABLE)/simulations-smirnoff
+	$(BIN)/python 014-simulate.py pre $(STABLE)/stable $(STABLE)/control --preset $(ETHANOL) --reference $(REFERENCE) --output $(STABLE)/simulations
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
