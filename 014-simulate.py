@@ -13,6 +13,7 @@ Replicas start from frames that are held out of the reference and are never sent
 velocities and noise, replica by replica. 64 replicas of ethanol and 20 ps take 20 s.
 """
 
+import collections.abc
 import dataclasses
 import pathlib
 import time
@@ -202,19 +203,24 @@ def make_observables(settings: Settings, reference: Reference) -> dict:
 def print_table(findings: list[Findings]) -> None:
     """The candidates, one line each."""
     width = max(len(one.name) for one in findings) + 2
-    names = list(findings[0].comparisons)
-    head = "".join(f"{f'{name} MAE':>14}" for name in names)
-    print(f"{'':{width}}{'failures':>9}{'MTTF [ps]':>11}{'95 % interval':>20}{'alive':>7}{'force MAE':>11}{head}")
+    heads = {name: f"{name} MAE" for name in findings[0].comparisons}
+    head = "".join(f"{words:>{len(words) + 4}}" for words in heads.values())
+    life = f"{'failures':>9}{'MTTF [ps]':>11}{'95 % interval':>20}{'alive':>7}"
+    print(f"{'':{width}}{life}{'energy MAE':>12}{'force MAE':>11}{head}")
     for one in findings:
         survival = one.survival
         interval = f"{format_time(survival.low)} to {format_time(survival.high)}"
-        errors = "".join(f"{format_number(one.comparisons[name].error):>14}" for name in names)
+        errors = _align(heads, {name: comparison.error for name, comparison in one.comparisons.items()})
         print(
             f"{one.name:{width}}{survival.n_failures:9}{format_time(survival.mean_time_to_failure):>11}{interval:>20}"
-            f"{survival.survived:7.0%}{one.errors.force_mae:11.3f}{errors}"
+            f"{survival.survived:7.0%}{one.errors.energy_mae:12.3f}{one.errors.force_mae:11.3f}{errors}"
         )
-    scatter = "".join(f"{format_number(comparison.scatter):>14}" for comparison in findings[0].comparisons.values())
-    print(f"{'scatter of the reference':{width + 58}}{scatter}")
+    scatter = _align(heads, {name: comparison.scatter for name, comparison in findings[0].comparisons.items()})
+    print(f"{'scatter of the reference':{width + 70}}{scatter}")
+
+
+def _align(heads: dict[str, str], values: collections.abc.Mapping[str, float | None]) -> str:
+    return "".join(f"{format_number(values[name]):>{len(words) + 4}}" for name, words in heads.items())
 
 
 def main() -> None:

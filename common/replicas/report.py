@@ -62,18 +62,25 @@ def render_report(
 
 def describe(findings: collections.abc.Sequence[Findings]) -> str:
     """What the first and the best candidate say, in one sentence."""
-    first = findings[0].survival
-    best = max(findings, key=lambda one: one.survival.low)
-    if best is findings[0]:
-        return f"{best.name} lives {format_time(first.mean_time_to_failure)} ps on average until it fails."
-    own = best.survival
-    apart = "apart" if own.low > first.high else "overlapping"
-    gain = own.mean_time_to_failure / first.mean_time_to_failure if first.n_failures else math.nan
-    times = f"{gain:.1f} times" if math.isfinite(gain) else "many times"
+    first = findings[0]
+    best = max(findings, key=lambda one: (one.survival.low, one is first))
+    if best is first:
+        return f"{first.name} {_describe_life(first)}."
+    apart = "apart" if best.survival.low > first.survival.high else "overlapping"
+    if not (first.survival.n_failures and best.survival.n_failures):
+        return f"{best.name} {_describe_life(best)}, {first.name} {_describe_life(first)}; intervals {apart}."
+    before = first.survival.mean_time_to_failure
+    gain = best.survival.mean_time_to_failure / before
     return (
-        f"{best.name} lives {format_time(own.mean_time_to_failure)} ps on average until it fails, {times} as long as "
-        f"{findings[0].name} ({format_time(first.mean_time_to_failure)} ps); intervals {apart}."
+        f"{best.name} {_describe_life(best)}, {gain:.1f} times as long as {first.name} ({format_time(before)} ps); "
+        f"intervals {apart}."
     )
+
+
+def _describe_life(one: Findings) -> str:
+    if not one.survival.n_failures:
+        return f"never fails in {one.survival.total_time:.0f} ps"
+    return f"lives {format_time(one.survival.mean_time_to_failure)} ps on average until it fails"
 
 
 def format_time(value: float) -> str:
