@@ -31,13 +31,14 @@ from common.body_trajectories.lammps_files import read_lammps_folder
 from common.body_trajectories.recipes import build_hexagons, build_rigid_molecules, compute_kt, read_molecule
 from common.body_trajectories.simulation import (
     Protocol,
+    count_splits,
     equilibrate,
     label_trajectories,
     simulate,
     split_trajectories,
 )
 from common.body_trajectories.systems import UNITS, BodySystem
-from common.body_trajectories.trajectories import SPLITS, Trajectories, save_trajectories
+from common.body_trajectories.trajectories import Trajectories, save_trajectories
 from common.files.locks import hold_lock
 from common.files.provenance import describe_versions
 from common.potentials.body_pairs import Spring
@@ -107,6 +108,13 @@ class Settings(StageSettings):
             raise ValueError(f"cutoff = {self.cutoff:g}: more than half the box, {0.5 * self.box:g}")
         if self.n_bodies < 2:
             raise ValueError(f"n_bodies = {self.n_bodies}: bodies that interact are two at least")
+        if self.system != "lammps-files":
+            count_splits(self.n_trajectories, self.fractions)
+
+    @property
+    def fractions(self) -> tuple[float, float]:
+        """Of the trajectories, for validation and test."""
+        return self.validation_fraction, self.test_fraction
 
 
 def build_system(settings: Settings) -> BodySystem:
@@ -137,7 +145,7 @@ def simulate_here(settings: Settings, system: BodySystem) -> dict[str, Trajector
         trajectories = simulate(
             system, settings.n_trajectories, protocol, settings.system, lambda n: bar.update(n - bar.n)
         )
-    return split_trajectories(trajectories, (settings.validation_fraction, settings.test_fraction))
+    return split_trajectories(trajectories, settings.fractions)
 
 
 def simulate_by_lammps(settings: Settings, system: BodySystem) -> dict[str, Trajectories]:
@@ -145,17 +153,8 @@ def simulate_by_lammps(settings: Settings, system: BodySystem) -> dict[str, Traj
     protocol = dataclasses.replace(build_protocol(settings, system), equilibration_time=settings.equilibration_step)
     generator = torch.Generator().manual_seed(settings.seed)
     start = equilibrate(system, settings.n_trajectories, protocol, generator)
-    n_validation, n_test = (
-        max(1, round(fraction * settings.n_trajectories))
-        for fraction in (settings.validation_fraction, settings.test_fraction)
-    )
-    names = (
-        ["train"] * (settings.n_trajectories - n_validation - n_test)
-        + ["validation"] * n_validation
-        + ["test"] * n_test
-    )
-    if set(names) != set(SPLITS):
-        raise ValueError(f"n_trajectories = {settings.n_trajectories}: too few for three splits")
+    counts = count_splits(settings.n_trajectories, settings.fractions)
+    names = [split for split, n in counts.items() for _ in range(n)]
     program = find_program()
     assert program is not None  # the settings are checked
     with tempfile.TemporaryDirectory() as work:

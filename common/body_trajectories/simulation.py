@@ -168,13 +168,19 @@ def split_trajectories(trajectories: Trajectories, fractions: tuple[float, float
     Raises:
         ValueError: there are fewer than three trajectories, or nothing is left to train on.
     """
-    n = trajectories.n_trajectories
-    n_validation, n_test = (max(1, round(fraction * n)) for fraction in fractions)
-    n_train = n - n_validation - n_test
+    counts, start, splits = count_splits(trajectories.n_trajectories, fractions), 0, {}
+    for split, n in counts.items():
+        splits[split] = trajectories.select(slice(start, start + n))
+        start += n
+    return splits
+
+
+def count_splits(n_trajectories: int, fractions: tuple[float, float]) -> dict[str, int]:
+    """How many of so many trajectories go to train, validation and test; arguments and errors as above."""
+    n_validation, n_test = (max(1, round(fraction * n_trajectories)) for fraction in fractions)
+    n_train = n_trajectories - n_validation - n_test
     if n_train < 1:
-        raise ValueError(f"{n} trajectories are too few for fractions {fractions} of validation and test")
-    return {
-        "train": trajectories.select(slice(0, n_train)),
-        "validation": trajectories.select(slice(n_train, n_train + n_validation)),
-        "test": trajectories.select(slice(n_train + n_validation, n)),
-    }
+        raise ValueError(
+            f"n_trajectories = {n_trajectories}: too few, with {n_validation} for validation and {n_test} for test"
+        )
+    return {"train": n_train, "validation": n_validation, "test": n_test}

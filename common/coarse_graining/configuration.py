@@ -112,7 +112,8 @@ def check_config(config: Config) -> None:
     if not isinstance(config.shuffle, bool):
         raise ValueError(f"shuffle = {config.shuffle!r}: must be True or False")
     _check_name("dtype", config.dtype, DTYPES)
-    _check_name("optimizer", config.optimizer.lower(), [name.lower() for name in OPTIMIZERS], OPTIMIZERS)
+    if config.optimizer.lower() not in [name.lower() for name in OPTIMIZERS]:
+        _check_name("optimizer", config.optimizer, OPTIMIZERS)
     _check_name("loss_func", config.loss_func, LOSSES)
     if config.scheduler is not None:
         _check_name("scheduler", config.scheduler, SCHEDULERS)
@@ -148,8 +149,6 @@ def _check_number(name: str, value: typing.Any, kind: type, least: float, is_ope
         raise ValueError(f"{name} = {value!r}: must be {what} {'above' if is_open else 'of at least'} {least:g}")
 
 
-def _check_name(
-    name: str, value: str, known: collections.abc.Iterable[str], shown: collections.abc.Iterable[str] | None = None
-) -> None:
+def _check_name(name: str, value: str, known: collections.abc.Iterable[str]) -> None:
     if value not in known:
-        raise ValueError(f"{name} = {value!r}: there is no such one{suggest_name(str(value), shown or known)}")
+        raise ValueError(f"{name} = {value!r}: there is no such one{suggest_name(str(value), known)}")

@@ -95,5 +95,5 @@ def test_splits_are_of_whole_trajectories(made):
     splits = split_trajectories(made, (0.2, 0.1))
     assert {name: own.n_trajectories for name, own in splits.items()} == {"train": 7, "validation": 2, "test": 1}
     assert sum((own.names for own in splits.values()), ()) == made.names
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(ValueError, match="n_trajectories = 2: too few"):
         split_trajectories(made.select(slice(0, 2)), (0.1, 0.1))

@@ -89,6 +89,16 @@ WRONG = [
     ("004", ["--include", "Bond", "[*:1]"], "type 'Bond' cannot be trained; did you mean 'Bonds'?"),
     ("004", ["--preset", "quick"], "there are exact"),
     ("005", ["--n-workers", "0"], "n_workers = 0: must be greater than or equal to 1"),
+    ("031", ["--n-trajectories", "2"], "n_trajectories = 2: too few, with 1 for validation and 1 for test"),
+    ("031", ["--system", "lammps-files"], "needs --input"),
+    ("031", ["--engine", "lammps"], "engine = 'lammps' is for system = 'hexagons'"),
+    ("031", ["--box", "20", "--cutoff", "11"], "cutoff = 11: more than half the box, 10"),
+    ("031", ["--n-bodies", "1"], "n_bodies = 1: bodies that interact are two at least"),
+    ("032", ["--folder", "nowhere"], "nowhere"),
+    ("032", ["--learning-rate", "nan"], "learning_rate = nan: must be a finite number"),
+    ("032", ["--inputs", "invariant"], "invalid choice 'invariant'"),
+    ("033", ["--n-chains", "1"], "n_chains = 1: intervals need two chains at least"),
+    ("033", ["--step", "0"], "step = 0.0: must be greater than 0"),
 ]
 
 
