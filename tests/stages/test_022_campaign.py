@@ -18,6 +18,7 @@ import pytest
 from common.active_learning.journal import read_records
 from common.calculators.ledger import Ledger
 from common.data.dataset import open_dataset, read_entries
+from common.files.locks import hold_lock
 from common.processes.stage import describe_error
 from tests.active_learning.spaces import write_space
 from tests.commands import load_stage
@@ -89,37 +90,66 @@ def check_whole(campaign: pathlib.Path, budget: int = BUDGET, n_lost: int = 0) -
     assert summary["n_labels"] == budget - n_lost
 
 
-# --- killed ----------------------------------------------------------------------------------------------------------
+# --- killed, and stopped ---------------------------------------------------------------------------------------------
 
 
-def test_killed_at_random_moments_and_resumed(space, tmp_path):
-    """The campaign is killed (-9), again and again: no finished calculation is computed twice, and none is lost."""
-    moments = random.Random(1)
+def list_calculations(campaign: pathlib.Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (campaign / "calculations").glob("*.json")}
+
+
+def test_killed_at_random_moments_stopped_at_once_and_resumed(space, tmp_path):
+    """No finished calculation is computed twice, and none is lost, however often the campaign is killed (-9).
+
+    Once here, to save time; ``KILLS=20 pytest tests/stages/test_022_campaign.py -k random_moments`` tries as many.
+    """
+    n_wanted = int(os.environ.get("KILLS", "1"))
+    moments = random.Random(n_wanted)
     mark = f"campaign-{os.getpid()}"
     n_killed, known = 0, {}
     process = begin(tmp_path, space, mark=mark)
-    while n_killed < 20:
+    while n_killed < n_wanted:
         wait_for(lambda: (tmp_path / "campaigns").is_dir() and list((tmp_path / "campaigns").glob("*/journal.jsonl")))
-        time.sleep(moments.uniform(0.0, 4.0))
+        if n_killed % 2 == 0:  # half of them in the midst of the calculations, half whenever it is
+            wait_for_more(tmp_path, len(known), process)
+        time.sleep(moments.uniform(0.0, 1.0 if n_killed % 2 == 0 else 8.0))
         if process.poll() is not None:
             break
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         n_killed += 1
         assert wait_until_gone(mark, 20.0) == []
-        campaign = find_campaign(tmp_path)
-        found = {path.name: path.stat().st_mtime_ns for path in (campaign / "calculations").glob("*.json")}
+        found = list_calculations(find_campaign(tmp_path))
         assert {name: found[name] for name in known} == known
         known = found
-        process = start(tmp_path, "--resume", campaign, mark=mark)
+        process = start(tmp_path, "--resume", find_campaign(tmp_path), mark=mark)
+    assert n_killed >= min(n_wanted, 5)
+    if process.poll() is None:
+        wait_for_more(tmp_path, len(known), process)
+        if n_killed == n_wanted:
+            interrupt_twice(process, mark)
+            process = start(tmp_path, "--resume", find_campaign(tmp_path), mark=mark)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
-    campaign = find_campaign(tmp_path)
-    found = {path.name: path.stat().st_mtime_ns for path in (campaign / "calculations").glob("*.json")}
+    found = list_calculations(find_campaign(tmp_path))
     assert {name: found[name] for name in known} == known
-    assert n_killed >= 5
-    check_whole(campaign)
+    check_whole(find_campaign(tmp_path))
     assert list_processes(mark) == []
+
+
+def wait_for_more(folder, n_known, process):
+    """Until the campaign has done another calculation, or ended."""
+    wait_for(lambda: count_calculations(folder) > n_known or process.poll() is not None)
+
+
+def interrupt_twice(process, mark):
+    """Ctrl-C twice ends a campaign at once, with all that it has started."""
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.3)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "stopped at once; go on: python 022-run-campaign.py --resume" in output
+    assert wait_until_gone(mark, 20.0) == []
 
 
 def find_quantum_worker(mark):
@@ -134,29 +164,19 @@ def find_quantum_worker(mark):
     return None
 
 
-def test_a_quantum_worker_that_is_killed_costs_its_own_task_alone(space, tmp_path):
+def list_lost(folder) -> list[str]:
+    records = read_records(find_campaign(folder) / "journal.jsonl")
+    return [record["task"] for record in records if record.get("event") == "TaskFailed"]
+
+
+def test_a_quantum_worker_that_is_killed_costs_its_own_task_alone_and_ctrl_c_waits_and_trains(space, tmp_path):
     mark = f"worker-{os.getpid()}"
     process = begin(tmp_path, space, mark=mark)
     wait_for(lambda: count_calculations(tmp_path) >= 2)
     os.kill(wait_for(lambda: find_quantum_worker(mark)), signal.SIGKILL)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    campaign = find_campaign(tmp_path)
-    records = read_records(campaign / "journal.jsonl")
-    lost = [record["task"] for record in records if record.get("event") == "TaskFailed"]
-    assert len(lost) == 1
-    assert lost[0].startswith("calculate-")
-    check_whole(campaign, n_lost=1)
-    assert json.loads((campaign / "summary.json").read_text())["n_lost"] == 1
-
-
-# --- stopped ---------------------------------------------------------------------------------------------------------
-
-
-def test_ctrl_c_once_waits_and_trains_and_the_campaign_may_go_on(space, tmp_path):
-    mark = f"once-{os.getpid()}"
-    process = begin(tmp_path, space, mark=mark)
-    wait_for(lambda: count_calculations(tmp_path) >= 4)
+    wait_for(lambda: list_lost(tmp_path))
+    n_before = count_calculations(tmp_path)
+    wait_for(lambda: count_calculations(tmp_path) >= n_before + 2)
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 130, output
@@ -164,32 +184,14 @@ def test_ctrl_c_once_waits_and_trains_and_the_campaign_may_go_on(space, tmp_path
     assert "stopped: stopped by the user" in output
     assert "Traceback" not in output
     campaign = find_campaign(tmp_path)
-    n_paid = json.loads((campaign / "summary.json").read_text())["n_paid"]
-    assert N_INITIAL + 4 <= n_paid < BUDGET
+    (lost,) = list_lost(tmp_path)
+    assert lost.startswith("calculate-")
+    summary = json.loads((campaign / "summary.json").read_text())
+    assert summary["n_lost"] == 1
+    assert N_INITIAL + 5 <= summary["n_paid"] < BUDGET
+    check_whole(campaign, summary["n_paid"], n_lost=1)
     assert (campaign / "final-model" / "potential.pt").is_file()
     assert list_processes(mark) == []
-    check_whole(campaign, n_paid)
-    process = start(tmp_path, "--resume", campaign)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    check_whole(campaign)
-
-
-def test_ctrl_c_twice_ends_at_once(space, tmp_path):
-    mark = f"twice-{os.getpid()}"
-    process = begin(tmp_path, space, mark=mark)
-    wait_for(lambda: count_calculations(tmp_path) >= 4)
-    os.killpg(process.pid, signal.SIGINT)
-    time.sleep(0.3)
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, output
-    assert "stopped at once; go on: python 022-run-campaign.py --resume" in output
-    assert wait_until_gone(mark, 20.0) == []
-    process = start(tmp_path, "--resume", find_campaign(tmp_path))
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    check_whole(find_campaign(tmp_path))
 
 
 # --- a whole campaign, and what comes after --------------------------------------------------------------------------
@@ -228,14 +230,12 @@ def test_campaigns_are_compared(whole):
     assert f"{shown:.1f}" in result.stdout
 
 
-def test_a_campaign_that_has_ended_says_so(whole):
+def test_a_campaign_that_has_ended_says_so(whole, monkeypatch, capsys):
     campaign = min((whole / "campaigns").iterdir())
     before = (campaign / "journal.jsonl").read_bytes()
-    result = subprocess.run(
-        make_command("022-run-campaign.py", "--resume", campaign), capture_output=True, text=True, timeout=120
-    )
-    assert result.returncode == 0, result.stderr
-    assert "this campaign has ended; a larger budget may be given with --num-to-run" in result.stdout
+    monkeypatch.setattr(sys, "argv", ["022-run-campaign.py", "--resume", str(campaign)])
+    load_stage(ROOT / "022-run-campaign.py").main()
+    assert "this campaign has ended; a larger budget may be given with --num-to-run" in capsys.readouterr().out
     assert (campaign / "journal.jsonl").read_bytes() == before
 
 
@@ -307,12 +307,8 @@ def test_another_version_of_the_level_is_refused(tmp_path, monkeypatch):
     assert "its labels were computed by another version of function:tests.tasks.made_up:springs" in text
 
 
-def test_one_process_at_a_time(space, tmp_path):
-    process = begin(tmp_path, space)
-    wait_for(lambda: count_calculations(tmp_path) >= 1)
-    command = make_command("022-run-campaign.py", "--resume", find_campaign(tmp_path))
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
-    assert result.returncode == 1
-    assert f"process {process.pid}" in result.stderr
-    process.kill()
-    process.communicate()
+def test_one_process_at_a_time(whole, tmp_path, monkeypatch):
+    campaign = min((whole / "campaigns").iterdir())
+    with hold_lock(campaign / "lock"):
+        text = refuse("022", ("--resume", campaign), tmp_path, monkeypatch)
+    assert f"process {os.getpid()}" in text
