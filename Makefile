@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 EXAMPLE := outputs/example
 
-CAMPAIGNS := outputs/example-campaign
+CAMPAIGNS := outputs/example-campaign$(addprefix -,$(PRESET))
 STABLE := outputs/example-stable$(addprefix -,$(PRESET))
 
 .PHONY: help example example-campaign example-stable test lint rooms clean
@@ -37,17 +37,24 @@ example: .venv/installed
 	$(BIN)/python 005-analyze.py $(EXAMPLE)/runs --output $(EXAMPLE)/analysis
 
 # Nine campaigns, two at a time: three modes, three seeds; what is said of each goes to its log, the errors to the console.
-SEEDS := 1 2 3
+# PRESET=ci is the same in a minute, for its own sake; PRESET=comparison that of docs/active-learning.md, in two hours.
+CAMPAIGN := $(or $(PRESET),example)
+SEEDS_ci := 1
+SEEDS_comparison := 11 12 13 14 15
+SEEDS := $(or $(SEEDS_$(CAMPAIGN)),1 2 3)
 MODES := "" "--selection random" "--no-audit"
+SMILES := CCO
+MOLECULE := ethanol
 
 example-campaign: .venv/installed
 	rm -rf $(CAMPAIGNS)/campaigns $(CAMPAIGNS)/logs && mkdir -p $(CAMPAIGNS)/logs
-	$(BIN)/python 021-prepare-search-space.py --preset example --output $(CAMPAIGNS)/search-spaces --name ethanol
+	$(BIN)/python 021-prepare-search-space.py --preset $(CAMPAIGN) --smiles "$(SMILES)" --output $(CAMPAIGNS)/search-spaces --name $(MOLECULE)
 	for seed in $(SEEDS); do for mode in $(MODES); do echo "--seed $$seed $$mode"; done; done | xargs -P 2 -I{} sh -c \
-	  '$(BIN)/python 022-run-campaign.py --preset example --search-space $(CAMPAIGNS)/search-spaces/ethanol \
+	  '$(BIN)/python 022-run-campaign.py --preset $(CAMPAIGN) --search-space $(CAMPAIGNS)/search-spaces/$(MOLECULE) \
 	     --model-cache $(CAMPAIGNS)/model-cache --output $(CAMPAIGNS)/campaigns {} > "$(CAMPAIGNS)/logs/{}.txt" 2>&1 \
 	   || { tail -n 3 "$(CAMPAIGNS)/logs/{}.txt"; exit 255; }; sed -n "s/^Trainer: round .* calculations/{}: &/p" "$(CAMPAIGNS)/logs/{}.txt"'
-	$(BIN)/python 023-compare-campaigns.py $(CAMPAIGNS)/campaigns/* --output $(CAMPAIGNS)/comparisons --title "Campaigns for ethanol"
+	$(BIN)/python 023-compare-campaigns.py $(CAMPAIGNS)/campaigns/* --output $(CAMPAIGNS)/comparisons --title "Campaigns for $(MOLECULE)"
+
 # The potential before and after, its control, and a force field; PRESET=ci is the same in a minute, for its own sake.
 REFERENCE := $(STABLE)/reference/ethanol
 ETHANOL := $(or $(PRESET),ethanol)
