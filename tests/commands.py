@@ -58,3 +58,18 @@ def make_command(name: str, folder: pathlib.Path, output: pathlib.Path, n_worker
     workers = ("--n-processes" if name == "004" else "--n-workers", n_workers)
     command = [sys.executable, ROOT / SCRIPTS[name], *options, "--output", output / ARTIFACTS[name], *workers]
     return [str(word) for word in command]
+
+
+def run_here(script: str, *options: object) -> None:
+    """A numbered script in this process, as the command would run it, but that errors are raised."""
+    kept = sys.argv
+    sys.argv = [script, *map(str, options)]
+    try:
+        load_stage(ROOT / script).main()
+    finally:
+        sys.argv = kept
+
+
+def find_run(output: pathlib.Path) -> pathlib.Path:
+    """The latest run in a folder of runs, ended or not."""
+    return max(path for path in output.iterdir() if path.is_dir() and not path.name.startswith("."))
