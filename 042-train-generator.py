@@ -41,10 +41,10 @@ from common.generators.file import TrainedGenerator, save_generator
 from common.generators.network import GeneratorNetwork, NetworkSettings
 from common.generators.training import EpochLosses, Training, TrainingData, TrainingSettings
 from common.generators.training_data import (
-    Filter,
     PreparedConditions,
     find_held_out,
     name_molecules,
+    parse_filters,
     prepare_conditions,
     select_data,
     split_molecules,
@@ -87,7 +87,12 @@ class Settings(StageSettings):
     # --- what can be aimed at ----------------------------------------------------------------------------------------
     # By name. kind: "scalar" (a property; range "data" or two numbers), "vector" or "composition"; relative: by atom,
     # less what a linear fit to the composition says; stepwise: what is still missing of a composition, step by step.
-    conditions: dict[str, ConditionSettings] = dataclasses.field(default_factory=dict)
+    conditions: dict[str, ConditionSettings] = dataclasses.field(
+        default_factory=lambda: {
+            "gap": ConditionSettings(quantity="gap"),
+            "composition": ConditionSettings(kind="composition", stepwise=True),
+        }
+    )
     condition_dropout: Fraction[float] = 0.3  # how often each is not told, so that any of them may be left out; 0: none
 
     # --- the network -------------------------------------------------------------------------------------------------
@@ -130,7 +135,7 @@ class Settings(StageSettings):
     # --- data --------------------------------------------------------------------------------------------------------
     n_train: Positive[float] = 0.8  # molecules; below 1 a fraction
     n_validation: Positive[float] = 0.1  # likewise; the others test
-    held_out: tuple[tuple[Filter, ...], ...] = ()  # groups of filters: molecules that meet all of a group only test
+    held_out: tuple[str, ...] = ()  # which only test, e.g. "composition == C7O2H10", "gap > 9 and n_atoms < 12"
     split_seed: NonNegative[int] = 0
     input: Contents[pathlib.Path] = OUTPUTS / "molecules" / "molecules.db"
 
@@ -146,6 +151,7 @@ class Settings(StageSettings):
 
     def check(self) -> None:
         check_conditions(self.conditions)
+        parse_filters(self.held_out)
         if self.device != "auto":
             check_device(self.device)
         if len(set(self.atom_types)) < len(self.atom_types) or not self.atom_types:
@@ -247,7 +253,7 @@ def prepare(settings: Settings, fingerprint: str, is_told: bool) -> Prepared:
             "placement_cutoff or covalent_radius_factor"
         )
     kept = dataclasses.replace(database, molecules=[database.molecules[row] for row in rows])
-    held_out = find_held_out(kept, settings.held_out, settings.atom_types)
+    held_out = find_held_out(kept, parse_filters(settings.held_out), settings.atom_types)
     splits = split_molecules(
         name_molecules(kept.molecules), held_out, settings.n_train, settings.n_validation, settings.split_seed
     )

@@ -10,10 +10,8 @@ import pathlib
 import typing
 from collections.abc import Mapping
 
-import torch
-
 from common.files.atomic import replace_atomically
-from common.files.tensor_file import write_tensors
+from common.files.tensor_file import read_tensors, write_tensors
 from common.generators.conditions import CompositionFit, Condition
 from common.generators.network import GeneratorNetwork, NetworkSettings
 
@@ -71,9 +69,9 @@ def load_generator(path: str | os.PathLike) -> TrainedGenerator:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no generator here; train one, or say which run has one")
     try:
-        plain: dict[str, typing.Any] = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises what it likes for a file that is no archive, or asks to be trusted
-        raise ValueError(f"{path}: no generator, or a damaged one ({str(error).splitlines()[0]})") from error
+        plain: dict[str, typing.Any] = read_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: no generator, or a damaged one ({error})") from error
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
         raise ValueError(f"{path}: no generator of format {FORMAT}; train it again")
     try:

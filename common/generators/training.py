@@ -226,8 +226,8 @@ class Training:
     def get_state(self) -> dict[str, typing.Any]:
         """All that a resumed run needs, as plain values and tensors."""
         return {
-            "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
+            "network": dict(self.network.state_dict()),
+            "averaged": dict(self.averaged.state_dict()),
             "optimizer": self.optimizer.state_dict(),
             "progress": {
                 name: getattr(self, name) for name in ("n_batches", "epoch", "rate", "best", "n_without_better")

@@ -54,6 +54,28 @@ class Filter:
     value: float | str
 
 
+def parse_filters(texts: Sequence[str]) -> list[list[Filter]]:
+    """Groups of filters from texts like ``composition == C7O2H10`` or ``gap > 9 and n_atoms < 12``, one group each.
+
+    Raises:
+        ValueError: one cannot be read.
+    """
+    return [[_parse_filter(part, text) for part in text.split(" and ")] for text in texts]
+
+
+def _parse_filter(part: str, text: str) -> Filter:
+    words = part.split()
+    if len(words) != 3 or words[1] not in OPERATORS:
+        raise ValueError(f"filter {text!r}: expected e.g. 'gap > 9 and n_atoms < 12', with {' '.join(OPERATORS)}")
+    operator_ = typing.cast(typing.Any, words[1])
+    if words[0] == "composition":
+        return Filter(words[0], operator_, words[2])
+    try:
+        return Filter(words[0], operator_, float(words[2]))
+    except ValueError as error:
+        raise ValueError(f"filter {text!r}: {words[2]!r} is no number") from error
+
+
 def get_values(database: Database, quantity: str, unit: str | None = None) -> numpy.ndarray:
     """A property of all molecules, or what can be counted; errors as :meth:`Database.get_values`."""
     if quantity in COMPUTED and quantity not in database.properties:

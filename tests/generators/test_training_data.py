@@ -10,6 +10,7 @@ from common.generators.training_data import (
     find_held_out,
     get_values,
     name_molecules,
+    parse_filters,
     prepare_conditions,
     select_data,
     split_molecules,
@@ -92,3 +93,17 @@ def test_conditions_get_their_values_ranges_and_fits(database):
     data = select_data(database, prepared, numpy.array([2, 4]), settings)
     assert len(data) == 2
     assert data.values["fp"].tolist() == [[1.0, 1.0], [2.0, 1.0]]
+
+
+def test_filters_are_read_from_words():
+    groups = parse_filters(["composition == C7O2H10", "gap > 9 and n_atoms < 12"])
+    assert groups == [
+        [Filter("composition", "==", "C7O2H10")],
+        [Filter("gap", ">", 9.0), Filter("n_atoms", "<", 12.0)],
+    ]
+
+
+@pytest.mark.parametrize("text", ["gap", "gap = 9", "gap > high", "gap > 9 or gap < 3", ""])
+def test_filters_that_cannot_be_read_are_refused(text):
+    with pytest.raises(ValueError, match="filter"):
+        parse_filters([text])
