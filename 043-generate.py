@@ -11,8 +11,8 @@ Writes  outputs/generators/<run>/generated/<n>.db  an ASE database; each row has
 A number is one value or several, as first:last:how many; a composition is a formula; every combination is a set of
 targets, and n_molecules are generated for each. The same seed gives the same molecules, in any number of processes. The
 database is written block by block and is whole at every moment: after an interruption the same command goes on.
-Molecules that grow larger than max_atoms are given up and counted. Mirror images cannot be told apart by distances:
-which of the two comes is a matter of chance.
+Molecules that grow larger than max_n_atoms, or put two atoms at one place, are given up and counted. Mirror images
+cannot be told apart by distances: which of the two comes is a matter of chance.
 
 About a hundred molecules of a dozen atoms a second and core at 64 channels and 4 interactions.
 """
@@ -180,7 +180,7 @@ def main() -> None:
     n_asked = sum(block.n_molecules for block in blocks)
     n_given_up = sum(database.finished.values())
     print(
-        f"{n_asked - n_given_up} molecules, {n_given_up} given up at more than {max_atoms} atoms; "
+        f"{n_asked - n_given_up} molecules, {n_given_up} given up (more than {max_atoms} atoms, or two at one place); "
         f"{sum(sizes) / seconds:.0f} a second; peak memory {format_peak_memory()}"
     )
     print(f"wrote {database.path}")

@@ -1,4 +1,4 @@
-"""Molecule generation: what sharing filters, laying out by numba and opening cubes are worth, each against the long way.
+"""Molecule generation: what sharing filters, laying out by numba and opening cubes are worth, each against the long.
 
     python -m benchmarks.generation --run outputs/example-generate/generators/<run> --molecules MOLECULES.db
 

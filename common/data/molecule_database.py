@@ -30,6 +30,9 @@ LEAST_DISTANCE = 0.1
 SMILES = "smiles"
 """Under ``data``, where it is known; canonical and isomeric, hydrogens implicit."""
 
+NUMBER = "number"
+"""Under ``data`` of generated molecules: which of all it is. The one plain number there that is no property."""
+
 _NAMES = {
     "Ang": ase.units.Ang,
     "Angstrom": ase.units.Angstrom,
@@ -176,7 +179,7 @@ def _from_row(row: typing.Any, factor: float, path: pathlib.Path) -> Molecule:
     properties, data = {}, {}
     for name, value in row.data.items():
         array = numpy.asarray(value) if isinstance(value, int | float | list | numpy.ndarray | numpy.generic) else None
-        if array is not None and array.dtype.kind in "iuf" and array.ndim <= 1:
+        if name != NUMBER and array is not None and array.dtype.kind in "iuf" and array.ndim <= 1:
             properties[name] = array.astype(numpy.float64).reshape(() if array.size == 1 else -1)
         else:
             data[name] = value

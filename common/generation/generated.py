@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import ase.db
 import numpy
 
-from common.data.molecule_database import Molecule, make_metadata, to_row
+from common.data.molecule_database import NUMBER, Molecule, make_metadata, to_row
+from common.files.atomic import replace_atomically
 from common.generation.sampling import Generated, Request, Sampler, SamplingSettings, Start
 from common.generators.conditions import Condition, Targets
 from common.generators.file import load_generator
@@ -94,9 +95,8 @@ class GeneratedDatabase:
         if path.exists():
             self._metadata = self._read(settings)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._metadata = make_metadata({}, {SETTINGS: dict(settings), BLOCKS: {}})
-        with ase.db.connect(path, type="db") as connection:
+        with replace_atomically(path) as beside, ase.db.connect(beside, type="db", append=False) as connection:
             connection.metadata = self._metadata
 
     def _read(self, settings: Mapping[str, typing.Any]) -> dict[str, typing.Any]:
@@ -128,7 +128,7 @@ class GeneratedDatabase:
         with ase.db.connect(self.path, type="db") as connection:
             for one in generated:
                 if one.finished:
-                    molecule = Molecule(one.numbers, one.coords, data={"targets": targets, "number": one.number})
+                    molecule = Molecule(one.numbers, one.coords, data={"targets": targets, NUMBER: one.number})
                     connection.write(*to_row(molecule))
             connection.metadata = metadata
         self._metadata = metadata

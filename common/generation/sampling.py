@@ -16,6 +16,7 @@ import numba
 import numpy
 import torch
 
+from common.data.molecule_database import LEAST_DISTANCE
 from common.generation.placement import N_UNIFORM, Grid, GridSettings, build_grid, draw_position, make_rotation
 from common.generators.conditions import Targets
 from common.generators.network import GeneratorNetwork, NetworkSettings
@@ -82,7 +83,7 @@ class Generated(typing.NamedTuple):
         number: of the request.
         numbers: atomic numbers, ``shape=(n_atoms,)``.
         coords: [Angstrom] ``shape=(n_atoms, 3)``, the origin at zero.
-        finished: False where it was given up, having grown too large.
+        finished: False where it was given up: it grew too large, or two atoms came to one place.
     """
 
     number: int
@@ -338,12 +339,16 @@ class _Slots:
         self.n_available[slots] -= 1
         self.available[slots, which] = self.available[slots, self.n_available[slots]]
 
-    def give_up(self, slots: numpy.ndarray) -> None:
+    def give_up(self, slots: numpy.ndarray | int) -> None:
         self.n_available[slots] = 0
         self.is_given_up[slots] = True
 
     def place(self, slot: int, class_: int, position: numpy.ndarray) -> None:
+        """Adds an atom; a molecule with two atoms at one place is given up."""
         atom = self.n_placed[slot]
+        if (((self.coords[slot, :atom] - position) ** 2).sum(axis=1) < LEAST_DISTANCE**2).any():
+            self.give_up(slot)
+            return
         self.classes[slot, atom], self.coords[slot, atom] = class_, position
         self.available[slot, self.n_available[slot]] = atom
         self.n_placed[slot] += 1

@@ -11,6 +11,7 @@ from common.generation.sampling import (
     SamplingSettings,
     Start,
     TabulatedFilters,
+    _Slots,
     draw_first_position,
     draw_uniform,
     lay_out_whole,
@@ -45,8 +46,21 @@ def test_every_molecule_that_is_asked_for_comes_once(network):
         assert one.coords.shape == (len(one.numbers), 3)
         assert 1 <= len(one.numbers) <= 12
         assert set(one.numbers.tolist()) <= set(network.settings.types)
-        assert one.finished or len(one.numbers) == 12
     assert any(one.finished for one in found.values())
+
+
+def test_molecules_that_grow_too_large_or_into_themselves_are_given_up(network):
+    unfinished = [one for one in generate(network, 200).values() if not one.finished]
+    assert any(len(one.numbers) == 12 for one in unfinished)
+    slots = _Slots(SamplingSettings(max_atoms=4, batch_size=2), network.settings, None)
+    for slot in (0, 1):
+        slots.fill(slot, Request(slot, {}))
+        slots.place(slot, 1, numpy.zeros(3))
+    slots.place(0, 0, numpy.array([0.0, 0.09, 0.0]))  # nearer than any two atoms are
+    slots.place(1, 0, numpy.array([0.0, 1.09, 0.0]))
+    (crashed,) = slots.take_done(slots.find_active())
+    assert (crashed.number, crashed.finished) == (0, False)
+    assert slots.n_placed[1] == 2
 
 
 def test_the_same_seed_gives_the_same_and_another_seed_others(network):

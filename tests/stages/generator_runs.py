@@ -1,13 +1,19 @@
 """Small databases and runs for the tests of stages 041 to 044."""
 
+import contextlib
+import io
 import os
 import pathlib
 import subprocess
 import sys
+import typing
+import unittest.mock
 
 import numpy
 
 from common.data.molecule_database import Molecule, write_database
+from common.processes.stage import run_stage
+from tests.commands import load_stage
 from tests.generators.made_up import make_geometry
 from tests.helpers import ROOT
 
@@ -34,27 +40,54 @@ def make_database(path: pathlib.Path, **changes) -> None:
     write_database(path, molecules, {"gap": "eV"}, {"stage": "041-prepare-molecules", "level": "", **changes})
 
 
-def run(script: str, *options, cwd: pathlib.Path = ROOT) -> subprocess.CompletedProcess:
-    """Runs a stage, alone."""
-    command = [sys.executable, ROOT / script, *options]
-    return subprocess.run(
-        [str(word) for word in command],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=300,
-    )
+class Done(typing.NamedTuple):
+    """How a stage ended, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def run_well(script: str, *options) -> str:
+def run(script: str, *options, own_process: bool = False) -> Done:
+    """Runs a stage at the root of the repository.
+
+    Args:
+        script: its file.
+        options: of its command line.
+        own_process: whether as a command, which takes seconds to start; needed where the stage sends functions of its
+            own to other processes.
+    """
+    words = [str(word) for word in (ROOT / script, *options)]
+    if own_process:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, *words], capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+    code = 0
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        unittest.mock.patch.object(sys, "argv", words),
+        contextlib.chdir(ROOT),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        stage = load_stage(ROOT / script)
+        try:
+            run_stage(stage.main)
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+    return Done(code, output.getvalue(), errors.getvalue())
+
+
+def run_well(script: str, *options, own_process: bool = False) -> str:
     """Runs a stage that must succeed; what it prints."""
-    done = run(script, *options)
+    done = run(script, *options, own_process=own_process)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def get_error(done: subprocess.CompletedProcess) -> str:
+def get_error(done: Done) -> str:
     """The one line with which a stage has refused."""
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr, done.stderr
@@ -62,8 +95,9 @@ def get_error(done: subprocess.CompletedProcess) -> str:
     return line
 
 
-def train(database: pathlib.Path, output: pathlib.Path, *options) -> pathlib.Path:
+def train(database: pathlib.Path, output: pathlib.Path, *options, own_process: bool = False) -> pathlib.Path:
     """Trains a small generator that can be told gap and composition; its run folder."""
-    run_well("042-train-generator.py", *SMALL, "--input", database, "--output", output, *options)
+    words = (*SMALL, "--input", database, "--output", output, *options)
+    run_well("042-train-generator.py", *words, own_process=own_process)
     (folder,) = (path.parent for path in output.glob("*/summary.json"))
     return folder

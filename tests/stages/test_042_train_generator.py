@@ -61,7 +61,7 @@ def test_nothing_that_is_written_has_to_be_trusted(trained):
 def test_two_processes_train_together(folder, tmp_path):
     options = ("--n-epochs", "2", "--condition-dropout", "0", "--draw-random-samples", "0")
     alone = train(folder / "molecules.db", tmp_path / "alone", *options)
-    both = train(folder / "molecules.db", tmp_path / "both", *options, "--n-processes", "2")
+    both = train(folder / "molecules.db", tmp_path / "both", *options, "--n-processes", "2", own_process=True)
     losses = [json.loads((one / "summary.json").read_text())["validation_loss"] for one in (alone, both)]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)  # other trajectories, the same molecules
 
