@@ -3,7 +3,8 @@
 Reads   a force field (.offxml), or a .pt of stage 002 or of a run of 004
         molecules: --smiles, or the conformers of a data set (--data), or an ASE database (--from-ase)
 Writes  outputs/search-spaces/<name>/        starts.npz, initial.npz, test-*.npz, starting-model.pt, parameters.pt,
-                                             calculations/ (every label, once), space.json
+                                             calculations/ (every label, once), space.json,
+                                             data-test/ (the tests for 005: --data)
 
     python 021-prepare-search-space.py --smiles CCO
     python 021-prepare-search-space.py --smiles CCO "CC(=O)N" --level b3lyp-d3bj/dzvp --test-dynamics force-field
@@ -22,6 +23,7 @@ it stopped.
 """
 
 import dataclasses
+import math
 import pathlib
 import time
 import typing
@@ -29,6 +31,7 @@ import typing
 import numpy
 
 from common.active_learning.ase_files import read_starts
+from common.active_learning.outputs import write_data
 from common.active_learning.preparation import (
     METHODS,
     CheapDynamics,
@@ -370,6 +373,7 @@ def prepare(
     if failures:
         print(f"{len(failures)} calculations failed, e.g. {next(iter(failures.values()))}")
     for name, labels in tests.items():
+        write_data(folder / "data-test", name, labels, molecules, math.inf, len(labels), "search space")
         size = float((labels.forces**2).mean() ** 0.5)
         print(f"test {name}: {len(labels)} structures, RMS force {size:.1f} kcal/mol/Å")
     if settings.n_pretraining:

@@ -4,11 +4,12 @@ Reads   outputs/search-spaces/<name>/        what 021-prepare-search-space.py wr
 Writes  outputs/campaigns/<run>/             config.json, journal.jsonl (all that happened), TensorBoard events,
                                              calculations/ (each one that was paid for), trajectories/, models/,
                                              train.db (ASE, with why each structure was computed), final-model/,
-                                             data-raw/ (for 002 to 005), summary.json
+                                             data-raw/active-NAME/ (for 002 to 005), summary.json
 
     python 022-run-campaign.py --search-space outputs/search-spaces/NAME
     python 022-run-campaign.py --search-space outputs/search-spaces/NAME --selection random       the control
     python 022-run-campaign.py --search-space outputs/search-spaces/NAME --executor parsl --parsl-config MY.py
+    python 022-run-campaign.py --search-space outputs/search-spaces/NAME --data outputs/data-raw  beside an archive
     python 022-run-campaign.py --resume outputs/campaigns/RUN                                     after any interruption
     tensorboard --logdir outputs/campaigns
 
@@ -134,6 +135,7 @@ class Settings(StageSettings):
     device: Machine[str] = "cpu"  # of torch
     model_cache: Machine[pathlib.Path | None] = None  # folder of networks: what was trained for one campaign serves all
     max_conformers: Machine[AtLeastOne[int]] = 200  # of a molecule in data-raw/
+    data: Machine[pathlib.Path | None] = None  # folder of data sets that the labels join; None: the run's own data-raw/
     output: Machine[pathlib.Path] = OUTPUTS / "campaigns"
     resume: Machine[pathlib.Path | None] = None  # go on with this campaign; budget and workers may be others
 
@@ -248,7 +250,8 @@ def write_outputs(
     labels = run.collect_labels()
     write_train_db(folder, labels, space.molecules, run.origins)
     name = f"active-{space.folder.name}"
-    counts = write_data(folder.data, name, labels, space.molecules, settings.max_force, settings.max_conformers)
+    data = settings.data or folder.data
+    counts = write_data(data, name, labels, space.molecules, settings.max_force, settings.max_conformers)
     campaign = run.campaign
     summary = {
         "outcome": end.outcome,
@@ -261,9 +264,7 @@ def write_outputs(
         models = [folder.get_model(campaign.trainer.round, k) for k in range(settings.ensemble_size)]
         summary["validation_error"] = write_final_model(folder, models)
     write_json(folder.path / SUMMARY, summary)
-    print(
-        f"{counts['kept']} structures for a force field in {folder.data / name}, all {len(labels)} in {folder.train_db}"
-    )
+    print(f"{counts['kept']} structures for a force field in {data / name}, all {len(labels)} in {folder.train_db}")
 
 
 def main() -> None:

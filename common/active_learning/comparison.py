@@ -21,7 +21,7 @@ LEVEL = 0.95
 
 IGNORED = (
     *("seed", "preset", "versions", "contents", "search_space"),
-    *("output", "resume", "model_cache", "max_conformers"),
+    *("output", "data", "resume", "model_cache", "max_conformers"),
     *("executor", "parsl_config", "num_qc_workers", "num_learning_workers", "num_samplers", "device"),
 )
 """Settings that do not set campaigns apart; the search space counts by its contents."""

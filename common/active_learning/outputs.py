@@ -13,6 +13,7 @@ from common.active_learning.ase_files import write_database
 from common.active_learning.plan import CampaignFolder
 from common.active_learning.search_space import Molecule
 from common.data.dataset import Entry, ShardWriter, finish_dataset
+from common.files.artifacts import ArtifactError
 from common.files.atomic import replace_atomically, replace_folder
 from common.molecules.bonding import is_bonded_as_drawn
 from common.molecules.mapped_smiles import from_mapped_smiles
@@ -57,8 +58,11 @@ def write_data(
     molecules: collections.abc.Sequence[Molecule],
     max_force: float,
     max_conformers: int,
+    artifact: str = "campaign",
 ) -> dict[str, int]:
-    """Writes labelled structures as a data set that a force field can be fitted to, with the list of its molecules.
+    """Writes labelled structures as a data set that a force field can be fitted to, beside others that are there.
+
+    The list of molecules, ``smiles.json``, gets those that it lacks: the folder may hold an archive's data as well.
 
     Structures that are not bonded as drawn any more, or whose forces are too large, say nothing of a force field; of
     the others those that are farthest from one another are kept.
@@ -70,10 +74,15 @@ def write_data(
         molecules: of the search space.
         max_force: [kcal/mol/Angstrom] on an atom.
         max_conformers: of a molecule.
+        artifact: what the structures belong to, for the provenance.
 
     Returns:
         counts of structures: ``kept``, ``broken``, ``forceful``, ``alike``.
+
+    Raises:
+        ArtifactError: the list of molecules that is there is damaged.
     """
+    known = _read_smiles(folder / "smiles.json")
     counts = {"kept": 0, "broken": 0, "forceful": 0, "alike": 0}
     work = folder / f".{name}.work"
     shutil.rmtree(work, ignore_errors=True)
@@ -90,11 +99,23 @@ def write_data(
         work,
         [work / "shard.arrow"],
         folder / name,
-        {"stage": SCRIPTS["campaign"].removesuffix(".py"), "counts": counts},
+        {"stage": SCRIPTS[artifact].removesuffix(".py"), "counts": counts},
     )
     with replace_atomically(folder / "smiles.json") as beside:
-        beside.write_text(json.dumps(sorted(kept_smiles), indent=0) + "\n")
+        beside.write_text(json.dumps(sorted({*known, *kept_smiles}), indent=0) + "\n")
     return counts
+
+
+def _read_smiles(path: pathlib.Path) -> list[str]:
+    if not path.is_file():
+        return []
+    try:
+        smiles = json.loads(path.read_text())
+        if not isinstance(smiles, list) or not all(isinstance(each, str) for each in smiles):
+            raise ValueError("no list of strings")
+    except ValueError as error:
+        raise ArtifactError(f"{path}: damaged ({error})", "raw data") from error
+    return smiles
 
 
 def _make_entry(

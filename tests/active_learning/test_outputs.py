@@ -10,6 +10,7 @@ from common.active_learning.outputs import POTENTIAL, write_data, write_final_mo
 from common.active_learning.plan import CampaignFolder
 from common.active_learning.search_space import make_molecule
 from common.data.dataset import open_dataset, read_entries
+from common.files.artifacts import ArtifactError
 from common.neural.atom_energies import AtomEnergyNetwork
 from common.potentials.file import NetworkFile, load_network, save_network
 from common.tasks.labels import join_labels, make_labels
@@ -36,6 +37,17 @@ def test_the_data_set_is_one_of_the_schema(tmp_path):
     numpy.testing.assert_allclose(entry.energy + entry.energy_offset, labels.energies, atol=1e-9)
     assert entry.energy_offset == pytest.approx(OFFSET, abs=50.0)
     assert json.loads((tmp_path / "smiles.json").read_text()) == [SMILES]
+
+
+def test_molecules_join_those_that_are_there(tmp_path):
+    others = ["[C:1]([H:2])([H:3])([H:4])[H:5]", SMILES]
+    (tmp_path / "smiles.json").write_text(json.dumps(others))
+    for _ in range(2):
+        write_data(tmp_path, "active-water", draw_labels(5, 0, 0.03), MOLECULES, LIMIT, 200)
+    assert json.loads((tmp_path / "smiles.json").read_text()) == sorted(others)
+    (tmp_path / "smiles.json").write_text('{"a": 1}')
+    with pytest.raises(ArtifactError, match=r"smiles\.json: damaged \(no list of strings\)"):
+        write_data(tmp_path, "active-water", draw_labels(5, 0, 0.03), MOLECULES, LIMIT, 200)
 
 
 def test_what_says_nothing_of_a_force_field_is_left_out_and_counted(tmp_path):
