@@ -14,17 +14,20 @@ import time
 import ase.db
 import numpy
 import pytest
+import torch
 
 from common.active_learning.journal import read_records
 from common.calculators.ledger import Ledger
 from common.data.dataset import open_dataset, read_entries
 from common.files.locks import hold_lock
+from common.forcefields.energy import compute_forces
+from common.forcefields.parameter_file import load_parameters
 from common.processes.stage import describe_error
 from tests.active_learning.spaces import write_space
 from tests.commands import load_stage
 from tests.helpers import ROOT
 from tests.processes_left import list_processes, wait_until_gone
-from tests.tasks.made_up import SMILES
+from tests.tasks.made_up import SMILES, draw_labels
 
 N_INITIAL, BUDGET = 12, 40
 SLOW = "function:tests.tasks.made_up:slow_springs"
@@ -34,6 +37,11 @@ QUICK = (
     *("--min-run-length", 10, "--max-run-length", 40, "--energy-tolerance", 2, "--infer-chunk-size", 10),
     *("--frame-interval", 2, "--max-pool", 60, "--num-qc-workers", 2, "--num-learning-workers", 1, "--seed", 3),
 )
+EXECUTOR = ("--executor", "parsl", "--parsl-config", ROOT / "configs/parsl/local.py") if "PARSL" in os.environ else ()
+"""``PARSL=1 pytest tests/stages/test_022_campaign.py -k "moments or worker"`` kills and stops campaigns by Parsl."""
+
+GONE_SECONDS = 60.0
+"""After which no process of a campaign that was killed is left."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,10 @@ def start(folder, *options, mark=""):
 
 
 def begin(folder, space, *options, mark=""):
-    return start(folder, "--search-space", space, *QUICK, *options, "--output", folder / "campaigns", mark=mark)
+    executor = () if "--executor" in options else EXECUTOR
+    return start(
+        folder, "--search-space", space, *QUICK, *executor, *options, "--output", folder / "campaigns", mark=mark
+    )
 
 
 def find_campaign(folder) -> pathlib.Path:
@@ -117,7 +128,7 @@ def test_killed_at_random_moments_stopped_at_once_and_resumed(space, tmp_path):
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
         n_killed += 1
-        assert wait_until_gone(mark, 20.0) == []
+        assert wait_until_gone(mark, GONE_SECONDS) == []
         found = list_calculations(find_campaign(tmp_path))
         assert {name: found[name] for name in known} == known
         known = found
@@ -149,7 +160,7 @@ def interrupt_twice(process, mark):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "stopped at once; go on: python 022-run-campaign.py --resume" in output
-    assert wait_until_gone(mark, 20.0) == []
+    assert wait_until_gone(mark, GONE_SECONDS) == []
 
 
 def find_quantum_worker(mark):
@@ -216,6 +227,34 @@ def test_the_data_are_what_002_to_005_take(whole):
         assert json.loads((campaign / "data-raw" / "smiles.json").read_text()) == [SMILES]
 
 
+def test_a_force_field_fitted_to_them_is_nearer_to_the_level_on_other_structures(whole, tmp_path, monkeypatch):
+    campaign = min((whole / "campaigns").iterdir())
+    raw, clustered, parameters = campaign / "data-raw", tmp_path / "data-clustered", tmp_path / "starter.pt"
+    for script, options in (
+        ("002", ("--force-field", ROOT / "example/starter.offxml", "--input", raw, "--output", parameters)),
+        ("003", ("--input", raw, "--parameters", parameters, "--output", clustered)),
+        ("004", ("--data", clustered, "--parameters", parameters, "--output", tmp_path / "runs", "--method", "exact")),
+    ):
+        workers = ("--n-processes" if script == "004" else "--n-workers", 1)
+        run_here(script, (*options, *workers), monkeypatch)
+    (run,) = (tmp_path / "runs").iterdir()
+    labels = draw_labels(50, 99, 0.05)
+    errors = []
+    for file in (parameters, run / "force-field.pt"):
+        molecules = load_parameters(file, parameters)
+        coords = torch.from_numpy(labels.coords.reshape(-1, 3, 3))
+        forces = compute_forces(molecules.topologies[SMILES], molecules.force_field, coords)
+        errors.append(float((forces.detach().numpy() - labels.forces.reshape(-1, 3, 3)).std()))
+    assert errors[1] < 0.5 * errors[0]
+
+
+def run_here(script, options, monkeypatch):
+    """A stage, in this process."""
+    path = next(ROOT.glob(f"{script}-*.py"))
+    monkeypatch.setattr(sys, "argv", [str(path), *map(str, options)])
+    load_stage(path).main()
+
+
 def test_campaigns_are_compared(whole):
     campaigns = sorted((whole / "campaigns").iterdir())
     command = make_command("023-compare-campaigns.py", *campaigns, "--output", whole / "comparisons")
@@ -233,8 +272,7 @@ def test_campaigns_are_compared(whole):
 def test_a_campaign_that_has_ended_says_so(whole, monkeypatch, capsys):
     campaign = min((whole / "campaigns").iterdir())
     before = (campaign / "journal.jsonl").read_bytes()
-    monkeypatch.setattr(sys, "argv", ["022-run-campaign.py", "--resume", str(campaign)])
-    load_stage(ROOT / "022-run-campaign.py").main()
+    run_here("022", ("--resume", campaign), monkeypatch)
     assert "this campaign has ended; a larger budget may be given with --num-to-run" in capsys.readouterr().out
     assert (campaign / "journal.jsonl").read_bytes() == before
 
@@ -266,10 +304,8 @@ def test_what_is_wrong_is_named_before_any_work(tmp_path, monkeypatch, script, o
 def refuse(script, options, folder, monkeypatch) -> str:
     """What a stage says that refuses its options, as the frame of a stage prints it."""
     monkeypatch.chdir(folder)
-    path = next(ROOT.glob(f"{script}-*.py"))
-    monkeypatch.setattr(sys, "argv", [str(path), *map(str, options)])
     with pytest.raises((ValueError, OSError, RuntimeError)) as caught:
-        load_stage(path).main()
+        run_here(script, options, monkeypatch)
     text = describe_error(caught.value)
     assert len(text.splitlines()) == 1
     return text
