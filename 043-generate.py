@@ -5,14 +5,14 @@ Writes  outputs/generators/<run>/generated/<n>.db  an ASE database; each row has
 
     python 043-generate.py --n-molecules 1000
     python 043-generate.py --targets gap=3:9:7 --n-molecules 100
-    python 043-generate.py --targets composition=C4H8O2 gap=6.5 --run outputs/generators/<run>
+    python 043-generate.py --targets composition=C4H8O2/C5H6O gap=6.5 --run outputs/generators/<run>
     python 043-generate.py --start benzene.xyz --start-available 0 3 --output outputs/from-benzene.db
 
-A number is one value or several, as first:last:how many; a composition is a formula; every combination is a set of
-targets, and n_molecules are generated for each. The same seed gives the same molecules, in any number of processes. The
-database is written block by block and is whole at every moment: after an interruption the same command goes on.
-Molecules that grow larger than max_n_atoms, or put two atoms at one place, are given up and counted. Mirror images
-cannot be told apart by distances: which of the two comes is a matter of chance.
+Several values of a target are separated by a slash; numbers may be written as first:last:how many, a composition is a
+formula. Every combination is a set of targets, and n_molecules are generated for each. The same seed gives the same
+molecules, in any number of processes. The database is written block by block and is whole at every moment: after an
+interruption the same command goes on. Molecules that grow larger than max_n_atoms, or put two atoms at one place, are
+given up and counted. Mirror images cannot be told apart by distances: which of the two comes is a matter of chance.
 
 About a hundred molecules of a dozen atoms a second and core at 64 channels and 4 interactions.
 """
@@ -68,7 +68,7 @@ class Settings(StageSettings):
     start_available: tuple[NonNegative[int], ...] = ()  # of these, counted from 0, the ones to build on; (): all
 
     # --- where and with what -----------------------------------------------------------------------------------------
-    run: Contents[pathlib.Path | None] = None  # of 042; None: the latest
+    run: Contents[pathlib.Path | None] = None  # of 042, or a folder of runs: the latest of it
     output: Machine[pathlib.Path | None] = None  # an ASE database; None: <run>/generated/<n>.db, counted up
     view: Machine[bool] = False  # show the molecules by ASE's viewer at the end
     batch_size: Machine[AtLeastOne[int]] = 128  # molecules under way at once in each process
@@ -84,13 +84,12 @@ class Settings(StageSettings):
 
 def find_generator(settings: Settings) -> pathlib.Path:
     """The file of the run that was named, or of the latest that has one."""
-    if settings.run is not None:
-        if not (settings.run / GENERATOR).is_file():
-            raise MissingArtifactError(f"{settings.run / GENERATOR}: no such file", "generator")
+    if settings.run is not None and (settings.run / GENERATOR).is_file():
         return settings.run / GENERATOR
-    found = sorted(RUNS.glob(f"*/{GENERATOR}"))
+    runs = settings.run or RUNS
+    found = sorted(runs.glob(f"*/{GENERATOR}"))
     if not found:
-        raise MissingArtifactError(f"{RUNS}: no run with a generator here", "generator")
+        raise MissingArtifactError(f"{runs}: no run with a {GENERATOR} here", "generator")
     return found[-1]
 
 

@@ -46,13 +46,14 @@ from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
 from common.reporting.console import suggest_command
-from common.runs.folder import read_config
+from common.runs.folder import read_config, resolve_run
 from common.runs.options import read_settings
 from common.runs.settings import AtLeastOne, Contents, Machine, NonNegative, Positive, StageSettings
 from common.smirnoff.find import find_force_field
 from common.smirnoff.offxml import read_force_field
 
 OUTPUTS = pathlib.Path("outputs")
+SPLITS = "splits.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Settings(StageSettings):
 
     # --- with what they are compared ---------------------------------------------------------------------------------
     input: Contents[pathlib.Path | None] = None  # of 043; None: the latest of any run
+    run: Contents[pathlib.Path | None] = None  # whose generator made it, or a folder of runs; None: where it lies
     compare: Contents[pathlib.Path | None] = None  # database that was trained on; None: what the run names
     splits: Contents[pathlib.Path | None] = None  # splits.json of the run; None: beside the generator
     max_reference: AtLeastOne[int] = 20_000  # training molecules that are examined, at random where there are more
@@ -110,10 +112,12 @@ def find_input(settings: Settings) -> pathlib.Path:
     return found[-1]
 
 
-def find_run(path: pathlib.Path) -> pathlib.Path | None:
-    """The run whose generator made a database, where that lies in its folder."""
+def find_run(settings: Settings, path: pathlib.Path) -> pathlib.Path | None:
+    """The run whose generator made a database: the one that is named, or in whose folder the database lies."""
+    if settings.run is not None:
+        return resolve_run(settings.run)
     run = path.parent.parent
-    return run if (run / "splits.json").is_file() else None
+    return run if (run / SPLITS).is_file() else None
 
 
 class Reference(typing.NamedTuple):
@@ -125,17 +129,16 @@ class Reference(typing.NamedTuple):
     test: list[int]
 
 
-def read_reference(settings: Settings, path: pathlib.Path) -> Reference:
+def read_reference(settings: Settings, path: pathlib.Path, run: pathlib.Path | None) -> Reference:
     """The database and its splits, as named or as the run has them.
 
     Raises:
         FileNotFoundError, ValueError: one of them is missing or damaged.
     """
-    run = find_run(path)
     compare = settings.compare or (pathlib.Path(read_config(run)["input"]) if run else None)
-    splits = settings.splits or (run / "splits.json" if run else None)
+    splits = settings.splits or (run / SPLITS if run else None)
     if compare is None:
-        raise ValueError(f"{path}: lies in no run; say with --compare (and --splits) what its generator was trained on")
+        raise ValueError(f"{path}: lies in no run; say with --run or --compare what its generator was trained on")
     database = read_database(compare)
     n_molecules = len(database.molecules)
     if splits is None:
@@ -189,8 +192,8 @@ def main() -> None:
     settings = read_settings(Settings)
     path = find_input(settings)
     generated = read_database(path)
-    reference = read_reference(settings, path)
-    run = find_run(path)
+    run = find_run(settings, path)
+    reference = read_reference(settings, path, run)
     output = settings.output or OUTPUTS / "generated" / f"{run.name + '-' if run else ''}{path.stem}"
     force_field = read_force_field(find_force_field(settings.force_field)) if settings.force_field else None
     random = numpy.random.default_rng(settings.seed)

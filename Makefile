@@ -6,13 +6,15 @@ EXAMPLE := outputs/example
 
 CAMPAIGNS := outputs/example-campaign$(addprefix -,$(PRESET))
 STABLE := outputs/example-stable$(addprefix -,$(PRESET))
+GENERATION := outputs/example-generate$(addprefix -,$(PRESET))
 
-.PHONY: help example example-campaign example-stable test lint rooms clean
+.PHONY: help example example-campaign example-stable example-generate test lint rooms clean
 
 help:
 	@echo "make example   install into .venv and run the five stages on the example archive, about five minutes"
 	@echo "make example-campaign   the same for active learning: nine campaigns for ethanol and their comparison, ten minutes"
 	@echo "make example-stable     the same for stable dynamics: a potential and a force field of ethanol repaired, eight minutes"
+	@echo "make example-generate   the same for generation: train on 7,400 small molecules, generate 2,000, filter them, nine minutes"
 	@echo "make test      install into .venv and run the test suite"
 	@echo "make lint      check style, the order of the rooms, types"
 	@echo "make rooms     list the rooms of common/ and which imports from which"
@@ -69,6 +71,26 @@ example-stable: .venv/installed
 	$(BIN)/python 014-simulate.py $(STABLE)/starter.pt $(STABLE)/refined --preset $(ETHANOL)-smirnoff --reference $(REFERENCE) --output $(STABLE)/simulations-smirnoff
 	$(BIN)/python 014-simulate.py pre $(STABLE)/stable $(STABLE)/control --preset $(ETHANOL) --reference $(REFERENCE) --output $(STABLE)/simulations
 
+# 1,000 molecules as they come, and some that aim at gaps and compositions; PRESET=ci is the same in a minute and learns
+# next to nothing.
+GENERATOR := $(or $(PRESET),example)
+N_GENERATED := $(if $(filter ci,$(PRESET)),50,1000)
+N_AIMED := $(if $(filter ci,$(PRESET)),5,100)
+GENERATE = $(BIN)/python 043-generate.py --preset $(GENERATOR) --run $(GENERATION)/generators --output $(GENERATION)/generated
+FILTER = $(BIN)/python 044-filter-generated.py --preset $(GENERATOR) --run $(GENERATION)/generators
+
+example-generate: .venv/installed
+	rm -rf $(GENERATION)/generated
+	$(BIN)/python 041-prepare-molecules.py --source packed --input example/small-molecules.npz --output $(GENERATION)/molecules
+	$(BIN)/python 042-train-generator.py --preset $(GENERATOR) --input $(GENERATION)/molecules/molecules.db --output $(GENERATION)/generators
+	$(GENERATE)/any.db --n-molecules $(N_GENERATED)
+	$(GENERATE)/gap.db --n-molecules $(N_AIMED) --targets gap=3:11:5
+	$(GENERATE)/composition.db --n-molecules $(N_AIMED) --targets composition=C4H8O2/C4H9NO/C5H6O/C5H10O2/C4H7NO2
+	$(FILTER) --input $(GENERATION)/generated/gap.db --output $(GENERATION)/gap
+	$(FILTER) --input $(GENERATION)/generated/composition.db --output $(GENERATION)/composition
+	$(FILTER) --input $(GENERATION)/generated/any.db --output $(GENERATION)/any
+	$(BIN)/python 002-parameterize.py --force-field example/starter.offxml --input $(GENERATION)/any/data-raw --output $(GENERATION)/starter.pt
+
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -82,4 +104,4 @@ rooms: .venv/installed
 	$(BIN)/python -m tests.house
 
 clean:
-	rm -rf .venv $(EXAMPLE) $(CAMPAIGNS)
+	rm -rf .venv $(EXAMPLE) $(CAMPAIGNS) $(GENERATION)

@@ -21,7 +21,7 @@ from common.generation.refinement import Refined
 from common.generation.samples import compute_quantity
 from common.generation.sampling import Generated
 from common.molecules.formulas import format_formula
-from common.reporting.numbers import format_interval, format_number
+from common.reporting.numbers import format_number
 from common.reporting.pages import Picture, render_page
 from common.reporting.plots import render_svg
 from common.reporting.structures import draw_molecule
@@ -76,7 +76,10 @@ class Results:
             lines.append(f"{name:24}{_format(rate):>32}{_format(self.reference.get(name)):>32}")
         lines.append(f"{'held out, found again':24}{self.assessment.found:>19} of {self.n_held_out}")
         sizes = [estimate_mean(one.sizes) for one in (self.generated, self.data) if len(one.sizes)]
-        texts = [f"{mean:.2f} ({format_interval(interval, 4)})" for mean, interval in sizes]
+        texts = [
+            f"{mean:.2f} ({interval[0]:.2f} to {interval[1]:.2f})" if interval else f"{mean:.2f}"
+            for mean, interval in sizes
+        ]
         lines.append(f"{'atoms in a molecule':24}" + "".join(f"{text:>32}" for text in texts))
         return lines
 
@@ -135,6 +138,10 @@ def _summarise(results: Results, aims: Sequence["Aim"]) -> dict[str, typing.Any]
         "bonds": [one._asdict() for one in compare_values(results.generated.bonds, results.data.bonds, N_BONDS)],
         "angles": [one._asdict() for one in compare_values(results.generated.angles, results.data.angles, N_ANGLES)],
         "aims": [dataclasses.asdict(aim) | {"hit": aim.hit and aim.hit.to_plain()} for aim in aims],
+        "rank_correlations": {
+            name: compute_rank_correlation([aim for aim in aims if aim.name == name])
+            for name in dict.fromkeys(aim.name for aim in aims if aim.value is not None)
+        },
         "relaxation": _summarise_relaxations(relaxed, len(results.refined)),
         "coverage": None
         if coverage is None
@@ -258,10 +265,10 @@ def _get_formula(molecule: Molecule) -> str:
 
 
 def compute_rank_correlation(aims: Sequence[Aim]) -> float | None:
-    """Spearman's, of targets and values of all molecules; None where there are fewer than two targets."""
+    """Spearman's, of targets and values of all molecules; None where all targets, or all values, are the same."""
     targets = numpy.repeat([aim.value for aim in aims], [len(aim.values) for aim in aims])
     values = numpy.concatenate([aim.values for aim in aims]) if aims else numpy.zeros(0)
-    if len(set(targets.tolist())) < 2:
+    if min(len(set(targets.tolist())), len(set(values.tolist()))) < 2:
         return None
     return float(scipy.stats.spearmanr(targets, values).statistic)
 

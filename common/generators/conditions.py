@@ -231,7 +231,8 @@ def parse_targets(
 ) -> list[dict[str, numpy.ndarray]]:
     """What to aim at, from words like ``gap=4.5``, ``gap=3:9:7``, ``composition=C2H6O``: every combination of them.
 
-    A number may be one value, or several evenly spaced ones as first:last:how many. A composition is a formula, a list
+    Several values of one are separated by a slash, e.g. ``gap=4/6.5``; evenly spaced numbers may be written as
+    first:last:how many. A composition is a formula, a list
     of numbers in the order of the types, or element:number pairs, e.g. ``C2H6O``, ``6,2,0,1,0``, ``C:2,H:6,O:1``. A
     vector is a list of numbers.
 
@@ -256,10 +257,8 @@ def parse_targets(
                 f"target {text!r}: expected NAME=VALUE with a condition of this generator; it knows {there}"
             )
         if name in choices:
-            raise ValueError(
-                f"target {text!r}: {name} is there already; several values are written as first:last:how many"
-            )
-        choices[name] = _parse_values(value, known[name], types, text)
+            raise ValueError(f"target {text!r}: {name} is there already; several values are separated by a slash")
+        choices[name] = [one for part in value.split("/") for one in _parse_values(part, known[name], types, text)]
     combinations: list[dict[str, numpy.ndarray]] = [{}]
     for name, values in choices.items():
         combinations = [{**one, name: value} for one in combinations for value in values]

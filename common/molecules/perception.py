@@ -67,6 +67,8 @@ def perceive_bonds(
             if "iteration" in str(error).lower():
                 reason = "too many iterations"
             continue
+        if mol.GetNumAtoms() == 1:
+            Chem.AssignRadicals(mol)  # a lone atom is passed over above
         if len(Chem.GetMolFrags(mol)) > 1:
             reason = "several fragments"
         elif not settings.allow_radicals and any(atom.GetNumRadicalElectrons() for atom in mol.GetAtoms()):

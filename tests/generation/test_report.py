@@ -77,6 +77,8 @@ def test_metrics_are_those_of_the_molecules(results, tmp_path):
     assert aims["gap", "8"]["quartiles"][1] == pytest.approx(numpy.median(high))
     assert aims["gap", "8"]["relaxed"] == [9.0] * 3  # the other did not converge
     assert aims["gap", "3"]["n_valid"] == 2
+    assert set(metrics["rank_correlations"]) == {"gap"}
+    assert metrics["rank_correlations"]["gap"] > 0.8  # saturated molecules aim at the higher
     assert (aims["formula", "C2H6O"]["hit"]["count"], aims["formula", "C2H6O"]["hit"]["total"]) == (1, 5)
     assert aims["formula", "C2H6O"]["in_data"] == pytest.approx(1 / 3)
 
@@ -103,3 +105,6 @@ def test_the_rank_correlation_is_over_all_molecules():
     assert compute_rank_correlation(aims) == pytest.approx(0.8944, abs=1e-4)  # 2/sqrt(5): two pairs of ties
     assert compute_rank_correlation(aims[:1]) is None
     assert compute_rank_correlation([]) is None
+    assert compute_rank_correlation([aims[0], Aim("gap", "8", 0, value=8.0)]) is None  # nothing came of the second
+    same = [Aim("gap", "3", 1, value=3.0, values=(2.0,)), Aim("gap", "8", 1, value=8.0, values=(2.0,))]
+    assert compute_rank_correlation(same) is None

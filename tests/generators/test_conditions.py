@@ -63,6 +63,10 @@ def test_targets_are_all_combinations():
     assert [float(one["gap"][0]) for one in targets] == [3.0, 5.0, 7.0, 9.0]
     assert all(one["composition"].tolist() == [4, 1, 0, 0, 0] for one in targets)
     assert parse_targets([], [GAP], TYPES) == [{}]
+    targets = parse_targets(["gap=2/3:9:2", "composition=CH4/C2H6O"], [GAP, COMPOSITION], TYPES)
+    found = [(float(one["gap"][0]), one["composition"].tolist()) for one in targets]
+    ch4, c2h6o = [4, 1, 0, 0, 0], [6, 2, 0, 1, 0]
+    assert found == [(2.0, ch4), (2.0, c2h6o), (3.0, ch4), (3.0, c2h6o), (9.0, ch4), (9.0, c2h6o)]
     assert parse_targets(["fingerprint=1,0,2.5"], [VECTOR], TYPES)[0]["fingerprint"].tolist() == [1.0, 0.0, 2.5]
 
 
@@ -75,6 +79,7 @@ def test_targets_are_all_combinations():
         ("gap=nan", "cannot be read"),
         ("gap=3:9", "cannot be read"),
         ("gap=3:9:0", "cannot be read"),
+        ("gap=3/", "cannot be read"),
         ("fingerprint=1,2", "expected 3 finite numbers"),
     ],
 )

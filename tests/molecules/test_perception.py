@@ -39,8 +39,10 @@ def test_the_names_of_imines_do_not_keep_their_hydrogen():
         ([6, 1, 1, 1], [[0, 0, 0], [0, 0, 1.08], [0.94, 0, -0.54], [-0.94, 0, -0.54]], "no valences fit|radical"),
         ([1, 1, 1, 1], [[0, 0, 0], [0, 0, 0.74], [9, 0, 0], [9, 0, 0.74]], "several fragments"),
         ([8, 1], [[0, 0, 0], [0, 0, 0.97]], "no valences fit|radical"),
+        ([8], [[0, 0, 0]], "radical"),
+        ([1], [[0, 0, 0]], "radical"),
     ],
-    ids=["methyl", "two hydrogens", "hydroxyl"],
+    ids=["methyl", "two hydrogens", "hydroxyl", "oxygen", "hydrogen"],
 )
 def test_what_is_no_molecule_is_refused_with_a_reason(numbers, coords, reason):
     with pytest.raises(PerceptionError, match=reason):

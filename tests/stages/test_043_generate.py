@@ -144,7 +144,7 @@ def test_another_models_database_is_not_added_to(generator, told_all, tmp_path):
         (["--start", "nowhere.xyz"], "nowhere.xyz: no such file"),
         (["--grid-distance-min", "3"], "no point of the grid"),
         (["--output", "molecules.sdf"], "ends in .db"),
-        (["--run", "."], "generator.pt: no such file; run 042-train-generator.py"),
+        (["--run", "."], "no run with a generator.pt here; run 042-train-generator.py"),
         (["--device", "cuda:7"], "GPU"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",

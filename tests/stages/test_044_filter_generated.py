@@ -134,6 +134,8 @@ def test_a_database_outside_of_a_run_says_what_it_is_compared_with(folder, tmp_p
         "--n-workers",
         "1",
     )
-    assert "say with --compare" in get_error(run(SCRIPT, *options))
+    assert "say with --run" in get_error(run(SCRIPT, *options))
     said = run_well(SCRIPT, *options, "--compare", folder / "molecules.db", "--force-field", "")
     assert "0 of 0" in said
+    said = run_well(SCRIPT, *options, "--run", folder / "runs" / "one", "--force-field", "")
+    assert "2 of 4" in said
