@@ -23,7 +23,6 @@ from collections.abc import Iterable
 
 import numpy
 
-from common.data.dataset import ShardWriter, finish_dataset
 from common.data.molecule_database import Database, Molecule, read_database, write_database
 from common.files.artifacts import MissingArtifactError
 from common.files.plain import write_json
@@ -37,7 +36,7 @@ from common.generation.assessment import (
 from common.generation.comparison import describe
 from common.generation.coverage import find_coverage
 from common.generation.generated import BLOCKS, SETTINGS
-from common.generation.refinement import make_entry, refine_all
+from common.generation.refinement import refine_all, write_ways
 from common.generation.report import Results, write_report
 from common.generators.batches import Geometry
 from common.molecules.mapped_smiles import perceive, to_mapped_smiles
@@ -54,6 +53,7 @@ from common.smirnoff.offxml import read_force_field
 
 OUTPUTS = pathlib.Path("outputs")
 SPLITS = "splits.json"
+STAGE = "044-filter-generated"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,26 +157,6 @@ def take_geometries(molecules: Iterable[Molecule]) -> list[Geometry]:
     return [Geometry(one.numbers, one.coords) for one in molecules]
 
 
-def write_labels(folder: pathlib.Path, examined: list[Examined], refined: list, names: list[str]) -> int:
-    """The ways of relaxations as a data set, and all valid molecules as smiles.json; how many entries."""
-    work = folder / ".generated.work"
-    work.mkdir(parents=True, exist_ok=True)
-    entries, smiles = [], []
-    for one, way, name in zip(examined, refined, names, strict=True):
-        if not way.reason and way.is_same:
-            try:
-                entries.append(make_entry(one, way, name))
-            except ValueError:
-                continue
-    with ShardWriter(work / "shard.arrow") as writer:
-        for entry in entries:
-            writer.write(entry)
-            smiles.append(entry.smiles)
-    finish_dataset(work, [work / "shard.arrow"], folder / "generated", {"stage": "044-filter-generated"})
-    write_json(folder / "smiles.json", list(dict.fromkeys(smiles)))
-    return len(entries)
-
-
 def list_mapped(examined: list[Examined]) -> list[str]:
     """Mapped SMILES of valid molecules; the few that MDL's aromaticity cannot do are left out."""
     mapped = []
@@ -240,9 +220,12 @@ def main() -> None:
         for i in kept
     ]
     metadata = {key: value for key, value in generated.metadata.items() if key == SETTINGS}
-    write_database(output / "filtered.db", filtered, {}, {"stage": "044-filter-generated", **metadata})
+    write_database(output / "filtered.db", filtered, {}, {"stage": STAGE, **metadata})
     names = [f"generated/{generated.molecules[i].data.get('number', i)}" for i in chosen]
-    n_entries = write_labels(output / "data-raw", [examined[i] for i in chosen], refined, names)
+    labelled = write_ways(
+        output / "data-raw" / "generated", [examined[i] for i in chosen], refined, names, {"stage": STAGE}
+    )
+    write_json(output / "data-raw" / "smiles.json", list(dict.fromkeys(labelled)))
     mapped = list_mapped([examined[i] for i in kept])
     coverage = find_coverage(force_field, mapped, settings.n_workers) if force_field is not None and mapped else None
     results = Results(
@@ -264,7 +247,7 @@ def main() -> None:
     for line in results.summarise():
         print(line)
     print(f"{len(filtered)} molecules in {output / 'filtered.db'}")
-    print(f"{n_entries} of them with energies and forces on the way to their minimum in {output / 'data-raw'}")
+    print(f"{len(labelled)} of them with energies and forces on the way to their minimum in {output / 'data-raw'}")
     print(f"wrote {output / 'report.html'}; peak memory {format_peak_memory()}")
     print(suggest_command("002-parameterize.py", {"--input": (output / "data-raw", OUTPUTS / "data-raw")}))
 

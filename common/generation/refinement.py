@@ -7,6 +7,8 @@ to fit to, of molecules that nobody has drawn.
 
 import dataclasses
 import functools
+import pathlib
+import typing
 from collections.abc import Sequence
 
 import numpy
@@ -14,7 +16,7 @@ import numpy
 from common.calculators.interface import CalculationError
 from common.calculators.relaxation import Relaxation, relax
 from common.calculators.tight_binding import TightBinding
-from common.data.dataset import Entry
+from common.data.dataset import Entry, ShardWriter, finish_dataset
 from common.generation.assessment import Examined, examine
 from common.generation.preparation import METHOD
 from common.generators.batches import Geometry
@@ -140,3 +142,38 @@ def make_entry(examined: Examined, refined: Refined, name: str) -> Entry:
     mean = float(refined.energies.mean())
     smiles = to_mapped_smiles(perceive(examined.mol))
     return Entry(smiles, refined.coords, refined.energies - mean, refined.forces, mean, name)
+
+
+def write_ways(
+    folder: pathlib.Path,
+    examined: Sequence[Examined],
+    refined: Sequence[Refined],
+    names: Sequence[str],
+    provenance: dict[str, typing.Any],
+) -> list[str]:
+    """Writes relaxations that ended in the same molecule as a data set, in place of what is there.
+
+    Args:
+        folder: of the data set.
+        examined: molecules.
+        refined: what became of each.
+        names: where each comes from.
+        provenance: plain values, e.g. ``stage``.
+
+    Returns:
+        mapped SMILES of the entries; molecules that have none are left out.
+    """
+    entries = []
+    for one, way, name in zip(examined, refined, names, strict=True):
+        if not way.reason and way.is_same:
+            try:
+                entries.append(make_entry(one, way, name))
+            except ValueError:
+                continue
+    work = folder.parent / f".{folder.name}.work"
+    work.mkdir(parents=True, exist_ok=True)
+    with ShardWriter(work / "shard.arrow") as writer:
+        for entry in entries:
+            writer.write(entry)
+    finish_dataset(work, [work / "shard.arrow"], folder, provenance)
+    return [entry.smiles for entry in entries]
