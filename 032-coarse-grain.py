@@ -77,7 +77,9 @@ class Settings(StageSettings):
     batches_per_epoch: NonNegative[int] = 10  # 0: all samples once
     shuffle: bool = True  # another order each epoch
     balance: NonNegative[float] = 0.5  # 0: all samples count alike; 1: all distances of bodies count alike
-    asymptote: NonNegative[float] = 0.1  # weight of (U / kT)² beyond the distances of the data; 0 for charged bodies
+    asymptote: NonNegative[float] = (
+        0.1  # weight of a tail like r⁻⁶ beyond the distances of the data; 0 for charged bodies
+    )
     epochs: Duration[NonNegative[int]] = 40
     start_epoch: NonNegative[int] = 0  # the counter begins after this one
     optimizer: str = "Adam"  # a name of torch.optim

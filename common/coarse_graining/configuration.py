@@ -70,7 +70,7 @@ class Further:
     batch_length_freq: int = 1  # [epochs] after which they grow
     batches_per_epoch: int = 0  # steps of the optimiser in an epoch; 0: all windows once
     balance: float = 0.5  # how much more bodies far apart count: 0 not at all, 1 until all distances count alike
-    asymptote: float = 0.1  # weight of (U / kT)² of bodies farther apart than in the data; 0 for charged bodies
+    asymptote: float = 0.1  # weight of a tail like r⁻⁶ beyond the distances of the data; 0 for charged bodies
     max_gradient_norm: float = 1.0  # longer gradients are shortened
     stopping_look_back: int = 1  # looks back, of which the loss must have fallen
     seed: int = 0  # of weights and order

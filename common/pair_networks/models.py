@@ -171,21 +171,20 @@ class PointModel(PairModel):
     def compute_values(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
         """See :class:`PairModel`."""
         separations = self._separate(d, first, second)
-        densities = self._compute_densities(self._compute_radial((separations * separations).sum(0))[0])
-        pooled, _ = self._pool(densities)
+        radial, _ = self._compute_radial((separations * separations).sum(0))
+        pooled, _ = self._pool(self._compute_densities(radial))
         return self.network.evaluate(pooled)
 
     def compute_gradient(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
         """See :class:`PairModel`."""
         separations = self._separate(d, first, second)
         squares = (separations * separations).sum(0)
-        radial, logarithms = self._compute_radial(squares)
+        radial, centred = self._compute_radial(squares)
         pooled, slopes = self._pool(self._compute_densities(radial))
         values, on_pooled = self.network.differentiate(pooled)
-        weights = self._spread(on_pooled, slopes)  # ∂f/∂φ_k(r_ij), (n_radial, n_pairs, n_a, n_b)
+        weights = self._spread(on_pooled, slopes)  # ∂f/∂φ_k(r_ij), (n_radial, n_a, n_b, n_pairs)
         # φ_k' / r = -(ln r - m_k) φ_k / (w² r²)
-        centred = logarithms - self.centres[:, None, None, None]
-        pair_slopes = -self.sharpness * (weights * centred * radial).sum(0) / squares
+        pair_slopes = -self.sharpness * (weights * (centred * radial)).sum(0).permute(2, 0, 1).contiguous() / squares
         return reduce_slopes(
             values, pair_slopes, separations, (first.rotations, second.rotations), (self.points[0], self.points[1])
         )
@@ -193,59 +192,65 @@ class PointModel(PairModel):
     def standardize(self, d: torch.Tensor, first: Orientations, second: Orientations) -> None:
         """See :class:`PairModel`; without a shift, so that points that see nothing have densities of zero."""
         separations = self._separate(d, first, second)
-        self.scales.fill_(1.0)
         densities = self._compute_densities(self._compute_radial((separations * separations).sum(0))[0])
-        everything = torch.cat([one.unflatten(-1, (-1, len(self.centres))).flatten(0, -2) for one in densities])
-        self.scales.copy_(1.0 / everything.std(0).clamp(min=1e-3))
+        n_radial = len(self.centres)
+        everything = torch.cat([one.unflatten(0, (-1, n_radial)).transpose(0, 1).flatten(1) for one in densities], 1)
+        self.scales.copy_(1.0 / everything.std(1).clamp(min=1e-3))
 
     def _separate(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
         places = [place_sites(one.rotations, points) for one, points in zip((first, second), self.points, strict=True)]
         return compute_separations(d, places[0], places[1])
 
     def _compute_radial(self, squares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """φ_k, ``(n_radial, n_pairs, n_a, n_b)``, and ln r, ``(n_pairs, n_a, n_b)``."""
-        logarithms = 0.5 * torch.log(squares)
+        """From r_ij², ``(n_pairs, n_a, n_b)``, to φ_k and ln r_ij - m_k, ``(n_radial, n_a, n_b, n_pairs)`` both.
+
+        Pairs come last from here on: sums over points then add up long rows.
+        """
+        logarithms = 0.5 * torch.log(squares.permute(1, 2, 0).contiguous())
         centred = logarithms - self.centres[:, None, None, None]
-        return torch.exp(-0.5 * self.sharpness * centred * centred), logarithms
+        return torch.exp(-0.5 * self.sharpness * (centred * centred)), centred
 
     def _compute_densities(self, radial: torch.Tensor) -> list[torch.Tensor]:
-        """For each group of points of the first body, then of the second: ``(n_pairs, n_points, n_inputs)``."""
-        scaled = radial * self.scales[:, None, None, None]
+        """For each group of points of the first body, then of the second: ``(n_inputs, n_points, n_pairs)``.
+
+        The inputs of a point are by group of the other's points, then by k.
+        """
         sizes = [list(one.sizes) for one in self.anchors]
-        of_first = torch.stack([part.sum(3) for part in scaled.split(sizes[1], 3)], -1)  # (k, p, n_a, groups)
-        of_second = torch.stack([part.sum(2) for part in scaled.split(sizes[0], 2)], -1)
-        groups = []
-        for own, own_sizes in ((of_first, sizes[0]), (of_second, sizes[1])):
-            flat = own.permute(1, 2, 3, 0).flatten(2)  # by group of the other's points, then by k
-            groups += list(flat.split(own_sizes, 1))
-        return groups
+        of_first = torch.cat([part.sum(2) for part in radial.split(sizes[1], 2)])
+        of_second = torch.cat([part.sum(1) for part in radial.split(sizes[0], 1)])
+        return [*of_first.split(sizes[0], 1), *of_second.split(sizes[1], 1)]
 
     def _pool(self, densities: list[torch.Tensor]) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """The mean of the first layer over all points, and its slopes for each group."""
+        """The mean of the first layer over all points, ``(n_pairs, width)``, and its slopes for each group."""
         total, slopes = densities[0].new_zeros(()), []
         for group, weight, bias in zip(densities, *self._list_layers(), strict=True):
-            hidden, slope = self.activate(torch.nn.functional.linear(group, weight, bias))
+            before = torch.addmm(bias[:, None], weight, group.flatten(1)).unflatten(1, group.shape[1:])
+            hidden, slope = self.activate(before)
             total = total + hidden.sum(1)
             slopes.append(slope)
-        return total / self._n_points, slopes
+        return (total / self._n_points).T, slopes
 
     def _spread(self, on_pooled: torch.Tensor, slopes: list[torch.Tensor]) -> torch.Tensor:
         """From the gradient with respect to the mean to those with respect to every φ_k(r_ij)."""
+        on_mean = (on_pooled.T / self._n_points)[:, None]
         on_densities = [
-            (slope * on_pooled[:, None]) @ weight for slope, weight in zip(slopes, self._list_layers()[0], strict=True)
-        ]
+            (weight.T @ (slope * on_mean).flatten(1)).reshape(-1, len(self.centres), *slope.shape[1:])
+            for slope, weight in zip(slopes, self._list_layers()[0], strict=True)
+        ]  # (groups of the other, n_radial, points, n_pairs)
         n_first = len(self.anchors[0].sizes)
-        parts = []
-        for own, other in ((on_densities[:n_first], 1), (on_densities[n_first:], 0)):
-            joined = torch.cat(own, 1).unflatten(2, (-1, len(self.centres))).permute(3, 0, 1, 2)  # (k, p, n, groups)
-            sizes = torch.tensor(self.anchors[other].sizes)
-            parts.append(joined.repeat_interleave(sizes, 3) if len(sizes) > 1 else joined)  # group -> its points
-        return (parts[0] + parts[1].mT) * (self.scales / self._n_points)[:, None, None, None]
+        of_first, of_second = (torch.cat(own, 2) for own in (on_densities[:n_first], on_densities[n_first:]))
+        return self._repeat(of_first, 1).movedim(0, 2) + self._repeat(of_second, 0).movedim(0, 1)
+
+    def _repeat(self, by_group: torch.Tensor, other: int) -> torch.Tensor:
+        """From groups of the other's points to all of them; one group is left to broadcasting."""
+        sizes = self.anchors[other].sizes
+        return by_group.repeat_interleave(torch.tensor(sizes), 0) if len(sizes) > 1 else by_group
 
     def _list_layers(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Weights and biases of all groups, those of the second body after those of the first."""
+        """Weights, of densities as they are, and biases of all groups, the second body's after the first's."""
         repeat = 2 if self.is_alike else 1
-        return list(self.weights) * repeat, list(self.biases) * repeat
+        scaled = [weight * self.scales.repeat(weight.shape[1] // len(self.scales)) for weight in self.weights]
+        return scaled * repeat, list(self.biases) * repeat
 
     @property
     def _n_points(self) -> int:

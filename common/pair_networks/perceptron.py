@@ -17,7 +17,7 @@ Activation = collections.abc.Callable[[torch.Tensor], tuple[torch.Tensor, torch.
 def _silu(h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     gate = torch.sigmoid(h)
     value = h * gate
-    return value, gate + value * (1.0 - gate)
+    return value, torch.addcmul(gate + value, value, gate, value=-1.0)
 
 
 def _tanh(h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

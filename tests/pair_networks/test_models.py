@@ -60,14 +60,14 @@ def test_densities_are_sums_over_the_points_of_the_other_body():
     densities = model._compute_densities(model._compute_radial((separations * separations).sum(0))[0])
     points = model.points[0].numpy()
     sizes = model.anchors[0].sizes
-    centres, scales = model.centres.numpy(), model.scales.numpy()
+    centres = model.centres.numpy()
     for p in range(2):
         a, b = (positions[p, k].numpy() + points @ rotations[p, k].numpy().T for k in (0, 1))
         logarithms = numpy.log(numpy.linalg.norm(a[:, None] - b[None], axis=2))
-        radial = numpy.exp(-0.5 * model.sharpness * (logarithms[..., None] - centres) ** 2) * scales
+        radial = numpy.exp(-0.5 * model.sharpness * (logarithms[..., None] - centres) ** 2)
         first = 0
         for group, size in zip(densities, sizes, strict=False):
             by_group = numpy.split(radial[first : first + size], numpy.cumsum(sizes)[:-1], axis=1)
             expected = numpy.concatenate([part.sum(axis=1) for part in by_group], axis=1)
-            numpy.testing.assert_allclose(group[p].detach().numpy(), expected, atol=EXACT)
+            numpy.testing.assert_allclose(group[..., p].detach().numpy().T, expected, atol=EXACT)
             first += size
