@@ -37,6 +37,7 @@ class Settings(StageSettings):
     """What is simulated. Times are in intervals of the frames, so that they suit any system."""
 
     runs: tuple[pathlib.Path, ...] = ()  # run folders, or potential files; none: the latest finished run
+    names: tuple[str, ...] = ()  # of the runs, in the report; none: by what sets them apart
     force_fields: tuple[pathlib.Path, ...] = ()  # .pt, runs of 004 or .offxml: sums over sites to compare with
     step: Positive[float] = 0.25  # [intervals] of the integrator
     rollout_length: Positive[float] = 100.0  # [intervals] of rollouts against true trajectories
@@ -58,6 +59,10 @@ class Settings(StageSettings):
     def check(self) -> None:
         if self.n_chains == 1:
             raise ValueError("n_chains = 1: intervals need two chains at least; 0 for no distributions")
+        if self.names and len(self.names) != max(1, len(self.runs)):
+            raise ValueError(f"names: {len(self.names)} for {max(1, len(self.runs))} runs")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("names: two of them are the same")
 
     @property
     def study(self) -> StudySettings:
@@ -70,7 +75,7 @@ def load_candidates(settings: Settings) -> tuple[list[Candidate], Trajectories]:
     paths = list(settings.runs) or [find_latest_run(settings.learned)]
     _, record = load_learned_potential(paths[0] if paths[0].is_file() else paths[0] / "potential.pt")
     data = load_splits(settings.folder or pathlib.Path(record["config"]["folder"]), 0)[0]["test"]
-    names = label_runs([path.stem if path.is_file() else path.name for path in paths])
+    names = settings.names or label_runs([path.stem if path.is_file() else path.name for path in paths])
     candidates = [load_candidate(path, name, data) for path, name in zip(paths, names, strict=True)]
     for path in settings.force_fields:
         smiles, molecules = read_molecule(data.system.bodies[0].name, path)

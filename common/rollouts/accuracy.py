@@ -16,6 +16,9 @@ N_FRAMES = 8192
 N_CUT = 121
 """Distances of a cut."""
 
+REACH = 4.0
+"""A cut goes at least to so many radii of the body, whatever the distances of the data."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
@@ -92,16 +95,17 @@ def compute_cuts(candidates: list[Candidate], exact: Candidate | None, data: Tra
     body = data.system.kinds[0]
     pair = dataclasses.replace(data.system, bodies=(body, body), spring=None, box=None, cutoff=None)
     potentials = {one.name: one.build(pair) for one in ([exact] if exact else []) + candidates}
+    widest = float((data.motion.positions[:, :, 1] - data.motion.positions[:, :, 0]).norm(dim=-1).max())
+    reach = max(1.25 * widest, REACH * float(numpy.linalg.norm(body.sites, axis=1).max()))
     cuts = []
     for name, (direction, quaternion) in _CUTS.items():
-        reach = 1.25 * float((data.motion.positions[:, :, 1] - data.motion.positions[:, :, 0]).norm(dim=-1).max())
         distances = torch.linspace(0.02 * reach, reach, 8 * N_CUT, dtype=torch.float64)
         energies = {
             one: _compute_along(potential, distances, direction, quaternion) for one, potential in potentials.items()
         }
         first = next(iter(energies.values()))
         inside = numpy.flatnonzero(first > 8.0 * kt)
-        start = inside[-1] + 1 if len(inside) else 0
+        start = min(inside[-1] + 1, len(distances) - 2) if len(inside) else 0
         kept = numpy.linspace(start, len(distances) - 1, N_CUT).astype(int)
         cuts.append(Cut(name, distances.numpy()[kept], {one: values[kept] for one, values in energies.items()}))
     return cuts

@@ -117,6 +117,7 @@ WRONG = [
     ("032", ["--learning-rate", "nan"], "learning_rate = nan: must be a finite number"),
     ("032", ["--inputs", "invariant"], "invalid choice 'invariant'"),
     ("033", ["--n-chains", "1"], "n_chains = 1: intervals need two chains at least"),
+    ("033", ["--names", "one", "two"], "names: 2 for 1 runs"),
     ("033", ["--step", "0"], "step = 0.0: must be greater than 0"),
 ]
 
