@@ -92,6 +92,33 @@ def time_training(table: MoleculeTable, settings: NetworkSettings, n_molecules: 
     )
 
 
+def time_denormals(network: GeneratorNetwork, table: MoleculeTable) -> None:
+    """A step of a trained network, whose distributions have tails too small for float32, with and without such numbers."""
+    random = numpy.random.default_rng(0)
+    settings = network.settings
+    batch = lay_out(table, draw_steps(table, random.choice(len(table), 32, replace=False), 10, random), settings)
+    network.requires_grad_(True)
+    values = {
+        c.name: torch.ones(32, len(settings.types) if c.kind == "composition" else 1) for c in settings.conditions
+    }
+    told = {name: torch.zeros(32, dtype=torch.bool) for name in values}
+
+    def step(is_flushed: bool) -> None:
+        torch.set_flush_denormal(is_flushed)
+        conditions, rows = None, None
+        if settings.conditions:
+            conditions, rows = network.embed_conditions(values, told, batch.partial.molecules, batch.missing)
+        losses = compute_losses(network, batch, conditions, rows)
+        network.zero_grad()
+        (losses.types / losses.n_steps + losses.distances / losses.n_distances).backward()
+
+    found = measure({"kept": lambda: step(False), "flushed": lambda: step(True)})
+    torch.set_flush_denormal(False)
+    network.requires_grad_(False)
+    kept, flushed = (1e3 * found[name] for name in ("kept", "flushed"))
+    print(f"| {kept:.0f} ms | {flushed:.0f} ms | {kept / flushed:.1f} |")
+
+
 def record_placements(sampler: Sampler) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
     """Nodes and their predictions of placements in the course of a generation."""
     placements: list[tuple[numpy.ndarray, numpy.ndarray]] = []
@@ -201,6 +228,10 @@ def main() -> None:
     time_training(table, settings, 32, 10)
     time_training(table, settings, 5, 0)
     time_training(table, NetworkSettings(types=settings.types), 5, 0)
+
+    print("\n| a step of the trained network, denormal numbers | flushed to zero | ratio |")
+    print("| ---: | ---: | ---: |")
+    time_denormals(network, table)
 
     sampler = Sampler(network, SamplingSettings(batch_size=64))
     print("\n| temperature | points | numpy | numba | cubes | ratio | total variation, mean | largest |")
