@@ -93,7 +93,7 @@ def time_training(table: MoleculeTable, settings: NetworkSettings, n_molecules: 
 
 
 def time_denormals(network: GeneratorNetwork, table: MoleculeTable) -> None:
-    """A step of a trained network, whose distributions have tails too small for float32, with and without such numbers."""
+    """A step of a trained network, whose distributions have tails that float32 hardly holds, with and without them."""
     random = numpy.random.default_rng(0)
     settings = network.settings
     batch = lay_out(table, draw_steps(table, random.choice(len(table), 32, replace=False), 10, random), settings)
