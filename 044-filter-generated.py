@@ -168,6 +168,22 @@ def list_mapped(examined: list[Examined]) -> list[str]:
     return list(dict.fromkeys(mapped))
 
 
+def choose_drawn(
+    settings: Settings, generated: Database, examined: list[Examined], kept: numpy.ndarray
+) -> list[tuple[str, str]]:
+    """Molecules for the picture, from all over the database, each with what it was aimed at."""
+    n_drawn = min(settings.n_drawn, len(kept))
+    chosen = kept[numpy.linspace(0, len(kept) - 1, n_drawn).round().astype(int)] if n_drawn else kept[:0]
+    drawn = []
+    for i in chosen:
+        targets = generated.molecules[i].data.get("targets") or {}
+        aim = ", ".join(
+            f"{name} {value:g}" if isinstance(value, float) else str(value) for name, value in targets.items()
+        )
+        drawn.append((list_mapped([examined[i]]), aim))
+    return [(mapped[0], aim) for mapped, aim in drawn if mapped]
+
+
 def main() -> None:
     settings = read_settings(Settings)
     path = find_input(settings)
@@ -241,7 +257,7 @@ def main() -> None:
         database=reference.database,
         train=reference.train,
         coverage=coverage,
-        drawn=[to_mapped_smiles(perceive(examined[i].mol)) for i in kept[: settings.n_drawn]],
+        drawn=choose_drawn(settings, generated, examined, kept),
     )
     write_report(output, results)
     for line in results.summarise():

@@ -24,9 +24,12 @@ from common.molecules.formulas import format_formula
 from common.reporting.numbers import format_number
 from common.reporting.pages import Picture, render_page
 from common.reporting.plots import render_svg
-from common.reporting.structures import draw_molecule
+from common.reporting.structures import draw_grid, draw_molecule
 
 TEMPLATE = pathlib.Path(__file__).parent / "templates" / "generated.html"
+
+N_COLUMNS = 6
+"""Of the grid of molecules."""
 
 N_BONDS, N_ANGLES = 12, 12
 """Kinds that are compared, the most frequent in the data."""
@@ -52,7 +55,7 @@ class Results:
         database: that was trained on.
         train: its rows that trained.
         coverage: of a force field; None where none was asked for.
-        drawn: mapped SMILES of molecules to draw.
+        drawn: molecules to draw, mapped SMILES and the target that each was aimed at, as a text.
     """
 
     title: str
@@ -67,7 +70,7 @@ class Results:
     database: Database
     train: Sequence[int]
     coverage: Coverage | None
-    drawn: Sequence[str]
+    drawn: Sequence[tuple[str, str]]
 
     def summarise(self) -> list[str]:
         """The table of rates, as lines to print."""
@@ -106,7 +109,10 @@ def write_report(folder: pathlib.Path, results: Results) -> None:
         with replace_atomically(folder / "figures" / picture.file_name) as beside:
             beside.write_bytes(picture.contents)
         pictures.append(picture)
-    drawings = [Picture("molecule.svg", smiles, draw_molecule(smiles).encode()) for smiles in results.drawn]
+    drawings = [Picture("molecule.svg", aim, draw_molecule(smiles).encode()) for smiles, aim in results.drawn]
+    if results.drawn:
+        with replace_atomically(folder / "figures" / "molecules.svg") as beside:
+            beside.write_text(draw_grid(results.drawn, N_COLUMNS))
     write_json(folder / "metrics.json", summary)
     page = render_page(TEMPLATE, title=results.title, summary=summary, pictures=pictures, drawings=drawings)
     with replace_atomically(folder / "report.html") as beside:

@@ -11,6 +11,12 @@ from common.molecules.mapped_smiles import from_mapped_smiles
 SIZE = (260, 170)
 """[pixel] of a drawing; it may be scaled."""
 
+CELL = (170, 130)
+"""[pixel] of a molecule in a grid."""
+
+LEGEND = 14
+"""[pixel] of the letters below a molecule in a grid."""
+
 BOND_LENGTH = 28
 """[pixel] at most, so that small molecules are not blown up."""
 
@@ -38,5 +44,24 @@ def draw_molecule(mapped_smiles: str, highlighted: collections.abc.Collection[in
     options.setHighlightColour(_HIGHLIGHT)
     options.fixedBondLength = BOND_LENGTH
     rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol, highlightAtoms=atoms, highlightBonds=bonds, kekulize=True)
+    drawer.FinishDrawing()
+    return drawer.GetDrawingText()
+
+
+def draw_grid(molecules: collections.abc.Sequence[tuple[str, str]], n_columns: int) -> str:
+    """One SVG drawing of many molecules, on white.
+
+    Args:
+        molecules: fully mapped SMILES, and what stands below.
+        n_columns: of the grid.
+    """
+    mols = [Chem.RemoveHs(from_mapped_smiles(smiles)) for smiles, _ in molecules]
+    n_rows = -(-len(mols) // n_columns)
+    drawer = rdMolDraw2D.MolDraw2DSVG(n_columns * CELL[0], n_rows * CELL[1], *CELL)
+    options = drawer.drawOptions()
+    options.fixedBondLength = BOND_LENGTH
+    options.legendFontSize = LEGEND
+    prepared = [rdMolDraw2D.PrepareMolForDrawing(mol, kekulize=True) for mol in mols]
+    drawer.DrawMolecules(prepared, legends=[legend for _, legend in molecules])
     drawer.FinishDrawing()
     return drawer.GetDrawingText()

@@ -19,6 +19,8 @@ from tests.generators.made_up import make_geometry
 TRAIN = ("CO", "CC", "CCO", "C=O")
 GENERATED = (("CO", 8.0), ("C=O", 3.0), ("CCO", 8.0), ("C=C", 3.0))
 
+FIGURES = {"sizes.svg", "groups.svg", "target-gap.svg", "molecules.svg"}
+
 
 def make_molecule(smiles, **data):
     own = make_geometry(smiles)
@@ -52,7 +54,7 @@ def results():
         database=Database(train, {"gap": "eV"}, {}),
         train=[0, 1, 2],
         coverage=None,
-        drawn=[to_mapped_smiles(perceive(examined[0].mol))],
+        drawn=[(to_mapped_smiles(perceive(examined[0].mol)), "gap 8")],
     )
 
 
@@ -86,8 +88,9 @@ def test_metrics_are_those_of_the_molecules(results, tmp_path):
 def test_the_page_has_all_figures_and_needs_nothing_else(results, tmp_path):
     write_report(tmp_path, results)
     page = (tmp_path / "report.html").read_text()
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"sizes.svg", "groups.svg", "target-gap.svg"}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == FIGURES
     assert page.count("data:image/svg+xml") == 3 + 1
+    assert "<figcaption>gap 8</figcaption>" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
 

@@ -3,7 +3,7 @@
 from xml.etree import ElementTree
 
 from common.molecules.mapped_smiles import from_smiles, to_mapped_smiles
-from common.reporting.structures import draw_molecule
+from common.reporting.structures import CELL, draw_grid, draw_molecule
 
 METHANOL = "[C:1]([O:2][H:6])([H:3])([H:4])[H:5]"
 HIGHLIGHT = "#F9CC66"
@@ -36,3 +36,11 @@ def test_a_drawing_is_svg_and_the_same_every_time():
 
 def test_hydrogen_alone_can_be_drawn():
     assert "svg" in draw_molecule("[H:1][H:2]")
+
+
+def test_a_grid_has_a_cell_for_every_molecule_and_its_legend():
+    root = ElementTree.fromstring(draw_grid([(METHANOL, "3 eV")] * 5, 3))
+    assert root.get("width") == f"{3 * CELL[0]}px"
+    assert root.get("height") == f"{2 * CELL[1]}px"
+    assert len([one for one in root.iter() if "legend" in one.get("class", "")]) == 5 * len("3 eV")
+    assert draw_grid([(METHANOL, "")], 3) == draw_grid([(METHANOL, "")], 3)
