@@ -33,11 +33,12 @@ from common.data.dataset import compute_data_fingerprint
 from common.data.splits import SPLITS, SplitSettings, check_fractions
 from common.data.weighting import ConformerSelection
 from common.files.plain import write_json
-from common.fitting.exact_fit import fit_valence, try_prior_strengths
+from common.fitting.exact_fit import fit_valence
 from common.fitting.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.fitting.objective import Objective, build_objective
 from common.fitting.outputs import compute_losses, save_force_field, summarise
 from common.fitting.parameter_table import write_parameter_table
+from common.fitting.prior_choice import Criterion, PriorChoice, choose_prior
 from common.fitting.priors import build_prior
 from common.fitting.uncertainty import compute_uncertainty
 from common.forcefields.parameter_file import load_force_field, load_parameters, read_content_hash
@@ -69,7 +70,7 @@ from common.runs.settings import (
 )
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassMachine, PassSettings
-from common.sufficient_statistics.statistics import Statistics
+from common.sufficient_statistics.statistics import Statistics, merge_validation
 
 OUTPUTS = pathlib.Path("outputs")
 
@@ -109,7 +110,10 @@ class Settings(StageSettings):
     learning_rate: Share[Positive[float]] = 0.01  # of Adam with amsgrad, in units of the scaled values
     force_weight: NonNegative[float] = 1.0  # [Angstrom²] of the mean squared force error against the energy's
     source_weights: dict[str, NonNegative[float]] = dataclasses.field(default_factory=dict)  # by source; others: 1
-    prior_strength: NonNegative[float] | typing.Literal["validation"] = 0.0  # [kcal²/mol²] or the best on that split
+    # of the priors: a number for all [kcal²/mol²]; "cross-validation" or "evidence": one for each kind of parameter,
+    # chosen by the data, and validation molecules train as well; "validation": the best on these, for all.
+    # None: "cross-validation" with "exact", else 0
+    prior_strength: NonNegative[float] | Criterion | None = None
     prior_centre: Contents[pathlib.Path | None] = None  # .pt whose force field the priors draw to; None: the start
     checkpoint_interval: Machine[AtLeastOne[int]] = 100  # [epochs] between saved force fields
 
@@ -117,6 +121,7 @@ class Settings(StageSettings):
     validation_fraction: Fraction[float] = 0.1  # of the molecules
     test_fraction: Fraction[float] = 0.1  # of the molecules
     split_seed: int = 0  # another seed, another split
+    n_folds: NonNegative[int] = 5  # of cross-validation, by molecule; 0: none
     keep_exercised: bool = True  # no molecule validates or tests that is the only one with some parameter
     energy_ceiling: Positive[float] | None = None  # [kcal/mol] above the lowest of an entry (espaloma: 62.75)
     boltzmann_temperature: Positive[float] | None = None  # [K] weights conformers by exp(-ΔE/RT); None: all alike
@@ -135,16 +140,29 @@ class Settings(StageSettings):
         for names in (self.include, self.exclude):
             check_columns(dict.fromkeys(names, ()), may_be_empty=True)
         check_fractions(self.validation_fraction, self.test_fraction)
-        if self.prior_strength == "validation" and self.validation_fraction == 0.0:
+        if self.criterion == "validation" and self.validation_fraction == 0.0:
             raise ValueError("prior_strength = 'validation' needs validation data: raise validation_fraction")
+        if self.criterion in ("cross-validation", "evidence") and self.n_folds < 2:
+            raise ValueError(f"prior_strength = {self.criterion!r} needs folds: raise n_folds, or give a number")
         check_device(self.device)
+
+    @property
+    def criterion(self) -> Criterion | None:
+        """What the strengths of the priors are chosen by; None where a number is given."""
+        if self.prior_strength is None:
+            columns = [column for type_, of in self.trained.items() if type_ != "vdW" for column in of.values()]
+            has_widths = any(column.prior is not None for column in columns)
+            return "cross-validation" if self.method == "exact" and has_widths else None
+        return None if isinstance(self.prior_strength, float) else self.prior_strength
 
     @property
     def pass_settings(self) -> PassSettings:
         """What the statistics depend on."""
         return PassSettings(
             ConformerSelection(self.energy_ceiling, self.boltzmann_temperature),
-            SplitSettings(self.validation_fraction, self.test_fraction, self.split_seed, self.keep_exercised),
+            SplitSettings(
+                self.validation_fraction, self.test_fraction, self.split_seed, self.keep_exercised, self.n_folds
+            ),
             with_vdw="vdW" in self.trained,
         )
 
@@ -175,19 +193,27 @@ def build_objectives(
     return objectives | {"train": dataclasses.replace(objectives["train"], prior=prior)}
 
 
-def choose_prior_strength(settings: Settings, objectives: dict[str, Objective], trainable: Trainable) -> float:
-    """The strength that was asked for, or the one with the smallest validation loss."""
-    if settings.prior_strength != "validation":
-        return settings.prior_strength
-    if "validation" not in objectives:
-        raise ValueError("prior_strength = 'validation' needs validation data: raise validation_fraction")
-    choices = try_prior_strengths(objectives["train"], objectives["validation"], trainable, settings.trained)
-    best = min(choices, key=lambda choice: choice.loss_validation)
-    print("prior strength   training loss   validation loss")
-    for choice in choices:
-        mark = "  <- chosen" if choice is best else ""
-        print(f"{choice.strength:14.0e} {choice.loss_train:15.6g} {choice.loss_validation:17.6g}{mark}")
-    return best.strength
+def set_prior(
+    settings: Settings, statistics: Statistics, objectives: dict[str, Objective], trainable: Trainable
+) -> PriorChoice | None:
+    """Gives the training loss the strengths that are asked for, or those that the data choose: how they were chosen."""
+    train = objectives["train"]
+    if settings.criterion is None:
+        objectives["train"] = train.with_strengths(float(settings.prior_strength or 0.0))
+        return None
+    start = time.perf_counter()
+    choice = choose_prior(
+        settings.criterion, statistics, objectives, trainable, settings.trained, settings.source_weights
+    )
+    objectives["train"] = train.with_strengths(choice.best.strengths)
+    print(
+        f"priors by {choice.criterion}: {len(choice.trials)} choices in {time.perf_counter() - start:.1f} s, "
+        f"{choice.best_shared.value:.6g} with one strength for all, {choice.best.value:.6g} with the best for each:"
+    )
+    for kind, strength in choice.best.strengths.items():
+        is_open = kind in choice.open_ends
+        print(f"  {' '.join(kind):20} {strength:8.1e}{'  at the end of the grid' if is_open else ''}")
+    return choice
 
 
 def run_method(fit: Fit, settings: Settings, checkpoint: Checkpoint | None) -> TensorForceField:
@@ -198,7 +224,11 @@ def run_method(fit: Fit, settings: Settings, checkpoint: Checkpoint | None) -> T
 
 
 def log_for_tensorboard(
-    fit: Fit, settings: Settings, statistics: Statistics, fields: dict[str, TensorForceField]
+    fit: Fit,
+    settings: Settings,
+    statistics: Statistics,
+    fields: dict[str, TensorForceField],
+    summary: dict[str, typing.Any],
 ) -> None:
     """Hyperparameters, the table of errors and parity plots, beside the curves."""
     names = {"initial": "initial", "final": "fitted", "optimum": "optimum"}
@@ -206,7 +236,9 @@ def log_for_tensorboard(
     candidates = {
         names[name]: dataclasses.replace(fit.molecules, force_field=fields[name]) for name in ("initial", "final")
     }
-    used = to_plain(settings) | {"prior_strength": fit.objectives["train"].prior_strength}
+    used = to_plain(settings)
+    if settings.criterion is not None:
+        used |= {f"prior_strength/{kind}": value for kind, value in summary["prior_strengths"].items()}
     last_epoch = settings.n_epochs if settings.method == "adam" else 1
     log_results(
         fit.folder,
@@ -274,6 +306,8 @@ def main() -> None:
     statistics = compute_statistics(settings.data, settings.parameters, cache, settings.pass_settings, machine)
     if statistics is None:
         return  # under torchrun, rank 0 goes on alone: what is left is a matter of seconds
+    if settings.criterion in ("cross-validation", "evidence"):
+        statistics = merge_validation(statistics)  # nothing is validated on them: they may train
     if statistics.is_reused:
         print(f"statistics: reused {cache / statistics.fingerprint}.pt, no pass over the data")
     else:
@@ -283,8 +317,7 @@ def main() -> None:
         )
     trainable = build_trainable(molecules.force_field, settings.trained, settings.include, settings.exclude)
     objectives = build_objectives(settings, statistics, molecules, trainable)
-    strength = choose_prior_strength(settings, objectives, trainable)
-    objectives["train"] = dataclasses.replace(objectives["train"], prior_strength=strength)
+    choice = set_prior(settings, statistics, objectives, trainable)
     print(f"training {len(trainable.names)} values; the data exercise {len(statistics.features)} features")
 
     folder, checkpoint = open_run(settings, contents)
@@ -301,7 +334,7 @@ def main() -> None:
     final = run_method(fit, settings, checkpoint)
     seconds = {"seconds_epochs": time.perf_counter() - start}
     start = time.perf_counter()
-    floor = fit_valence(dataclasses.replace(objectives["train"], prior_strength=0.0), trainable, fit.trained, final)
+    floor = fit_valence(objectives["train"].with_strengths(0.0), trainable, fit.trained, final)
     seconds["seconds_optimum"] = time.perf_counter() - start
 
     save_force_field(folder / "force-field", final, molecules, comments)
@@ -309,15 +342,17 @@ def main() -> None:
     save_force_field(folder / "optimum", floor.force_field, molecules, lines)
     report_parameters(fit, settings, statistics, final)
     fields = {"initial": fit.initial, "final": final, "optimum": floor.force_field}
-    log_for_tensorboard(fit, settings, statistics, fields)
     summary = summarise(statistics, objectives, fields, seconds)
+    if choice is not None:
+        summary["prior"] = choice.to_plain()
+    log_for_tensorboard(fit, settings, statistics, fields, summary)
     write_json(folder / SUMMARY, summary)
     print(
         f"loss {summary['loss_initial']:.6g} -> {summary['loss_final']:.6g} in {summary['seconds_epochs']:.1f} s; "
         f"{summary['excess_over_optimum']:.2%} above the optimum {summary['loss_optimum']:.6g}"
     )
-    if settings.method == "exact" and strength == 0.0:
-        print("no prior was used: what the data do not determine may be anything; see --prior-strength validation")
+    if settings.method == "exact" and not objectives["train"].has_prior:
+        print("no prior was used: what the data do not determine may be anything; see --prior-strength")
     print(f"wrote {folder}/force-field.offxml; peak memory {format_peak_memory()}")
     options = {"--output": (folder.parent.parent / "analysis", OUTPUTS / "analysis")}
     print(suggest_command("005-analyze.py", options, folder))

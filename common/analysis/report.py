@@ -58,8 +58,11 @@ def list_facts(run: RunDescription) -> list[tuple[str, str]]:
     """What came out of the settings of a run: the prior that was chosen, the statistics, the time it took."""
     summary = run.summary
     facts = [("statistics", str(summary.get("statistics", "unknown")))]
-    if run.config.get("prior_strength") == "validation" and "prior_strength" in summary:
-        facts.insert(0, ("prior_strength, chosen", f"{summary['prior_strength']:g}"))
+    if prior := summary.get("prior"):
+        what = "evidence, -ln" if prior["criterion"] == "evidence" else "loss left out"
+        strengths = ", ".join(f"{kind} {value:.1e}" for kind, value in prior["strengths"].items())
+        facts.insert(0, (f"priors by {prior['criterion']}", strengths))
+        facts.insert(1, (what, f"{prior['value']:.5g}; with one strength for all {prior['value_shared']:.5g}"))
     for name, label in (("seconds_pass", "pass over the data"), ("seconds_epochs", "fit")):
         if name in summary:
             reused = " (an earlier run made it)" if name == "seconds_pass" and summary.get("statistics_reused") else ""

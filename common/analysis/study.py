@@ -260,20 +260,33 @@ def check_run(
             f"run {name} was fitted to or validated on {len(leaked)} of the molecules that are test here, e.g. "
             f"{leaked[0]}: its test errors are no test"
         ]
-    is_same = all(run.splits.get(one) == split for one, split in splits.items())
-    if study.data != run.data or not is_same or run.conformers != study.conformers:
+    if study.data != run.data or not splits.keys() <= run.splits.keys() or run.conformers != study.conformers:
         return [f"run {name} was fitted to other data or with other settings: its losses could not be checked"]
     if molecules_are_missing:
         return [f"run {name}: its losses could not be checked, since molecules were left out"]
+    lines = _name_open_ends(run)
+    n_fitted = sum(split == "validation" and run.splits[one] == "train" for one, split in splits.items())
+    if n_fitted:
+        lines.append(f"run {name} was fitted to the {n_fitted} molecules that validate here, too")
     names = {"initial": ends[0], "final": ends[1], "optimum": OPTIMUM}
     differences = check_losses(run, errors, {label: name for label, name in names.items() if name in errors.names})
     if not differences:
-        return []
+        return lines
     return [
+        *lines,
         f"run {name}: energies and forces computed now do not give the losses that the fit wrote down "
         f"({'; '.join(differences)}). Either data or parameters have changed since: fit anew; or fitted values are so "
-        "far out of proportion that energies lose their digits: use priors"
+        "far out of proportion that energies lose their digits: use priors",
     ]
+
+
+def _name_open_ends(run: Run) -> list[str]:
+    """Says which priors the data would have held more firmly, or more loosely, than the grid allows."""
+    prior = run.summary.get("prior", {})
+    if not prior.get("open_ends"):
+        return []
+    kinds = ", ".join(f"{kind} ({prior['strengths'][kind]:.0e})" for kind in prior["open_ends"])
+    return [f"run {run.folder.name}: the strengths of these priors lie at the end of what was tried: {kinds}"]
 
 
 def check_losses(run: Run, errors: ErrorSums, names: collections.abc.Mapping[str, str]) -> list[str]:
@@ -288,10 +301,11 @@ def check_losses(run: Run, errors: ErrorSums, names: collections.abc.Mapping[str
         A line for each difference; none where all agree.
     """
     weights = run.config.get("source_weights", {})
+    splits = numpy.array([run.splits[str(one)] for one in errors.smiles])
     weight = numpy.array([weights.get(str(source), 1.0) for source in errors.sources])
     differences = []
     for split, recorded in run.summary["splits"].items():
-        chosen = errors.splits == split
+        chosen = splits == split
         if int(chosen.sum()) != recorded["n_entries"]:
             differences.append(f"{split}: {chosen.sum()} entries now, {recorded['n_entries']} in the fit")
             continue

@@ -18,31 +18,40 @@ class SplitSettings:
         validation_fraction, test_fraction: of the molecules, each at least 0, together less than 1.
         split_seed: another seed gives another split.
         keep_exercised: whether everything that training needs a molecule for keeps one, see :func:`split_molecules`.
+        n_folds: into which all molecules but the test's are dealt out for cross-validation; below 2: into none.
     """
 
     validation_fraction: float = 0.1
     test_fraction: float = 0.1
     split_seed: int = 0
     keep_exercised: bool = True
+    n_folds: int = 5
+
+
+NO_FOLD = -1
+"""Of what is not dealt out: test molecules, and all where nothing is cross-validated."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitRow(Row):
-    """A row of a data set with its split."""
+    """A row of a data set with its split, and the fold of cross-validation that it is in."""
 
     split: str
+    fold: int = NO_FOLD
 
 
 def assign_rows(
-    rows: collections.abc.Iterable[Row], choose_split: collections.abc.Callable[[str], str]
+    rows: collections.abc.Iterable[Row],
+    choose_split: collections.abc.Callable[[str], str],
+    choose_fold: collections.abc.Callable[[str], int] = lambda _: NO_FOLD,
 ) -> list[SplitRow]:
-    """The rows with their splits.
+    """The rows with their splits and folds.
 
     Args:
         rows: of data sets.
-        choose_split: gives the split of a mapped SMILES.
+        choose_split, choose_fold: give those of a mapped SMILES.
     """
-    return [SplitRow(**vars(row), split=choose_split(row.smiles)) for row in rows]
+    return [SplitRow(**vars(row), split=choose_split(row.smiles), fold=choose_fold(row.smiles)) for row in rows]
 
 
 def split_molecules(

@@ -6,8 +6,6 @@ loss that is left after that solve (variable projection, Golub and Pereyra 1973)
 and σ.
 """
 
-import collections.abc
-import dataclasses
 import typing
 
 import torch
@@ -20,9 +18,6 @@ from common.forcefields.trainable import Trainable, TrainedColumns
 
 MAX_ITERATIONS = 500
 """Of the search for vdW parameters."""
-
-PRIOR_STRENGTHS = tuple(10.0**exponent for exponent in range(-8, 4))
-"""The grid from which validation chooses [kcal²/mol²]."""
 
 
 class ExactFit(typing.NamedTuple):
@@ -94,8 +89,8 @@ def _fit_with_vdw(
         # the valence parameters are at their optimum: their change contributes nothing to the derivative
         best = solve_valence(form, problem, delta.detach()).delta
         loss = form.evaluate(torch.cat((best[:first], delta[first:])))
-        if objective.prior is not None and objective.prior_strength > 0.0:
-            loss = loss + objective.prior_strength * objective.prior.evaluate_vdw(trial)
+        if objective.prior is not None:
+            loss = loss + objective.prior.evaluate_vdw(trial, objective.prior_strengths)
         return loss
 
     minimum = minimise_lbfgs(
@@ -134,29 +129,3 @@ def search_all(objective: Objective, trainable: Trainable, start: TensorForceFie
         trainable.is_root,
         max_iterations,
     )
-
-
-class PriorChoice(typing.NamedTuple):
-    """One strength of the prior and the losses of its fit, without the prior."""
-
-    strength: float
-    loss_train: float
-    loss_validation: float
-
-
-def try_prior_strengths(
-    objective: Objective,
-    validation: Objective,
-    trainable: Trainable,
-    trained: TrainedColumns,
-    strengths: collections.abc.Sequence[float] = PRIOR_STRENGTHS,
-) -> list[PriorChoice]:
-    """Fits the valence parameters at each strength; the best is the one with the smallest validation loss."""
-    choices = []
-    plain = dataclasses.replace(objective, prior_strength=0.0)
-    for strength in strengths:
-        trial = dataclasses.replace(objective, prior_strength=strength)
-        force_field = fit_valence(trial, trainable, trained, trainable.force_field).force_field
-        losses = [one.compute_loss(force_field).item() for one in (plain, validation)]
-        choices.append(PriorChoice(strength, *losses))
-    return choices

@@ -7,10 +7,11 @@ mean; priors come on top.
 
 import collections.abc
 import dataclasses
+import functools
 
 import torch
 
-from common.fitting.priors import Prior
+from common.fitting.priors import Prior, Strengths
 from common.forcefields.tensors import TensorForceField
 from common.sufficient_statistics.linearization import Linearization
 from common.sufficient_statistics.quadratic import QuadraticForm
@@ -26,7 +27,8 @@ class Objective:
         phi_reference: φ̄ on the used features, ``shape=(n_used,)``.
         energy, forces: the two parts; [kcal²/mol²] and [kcal²/mol²/Angstrom²].
         force_weight: w_F [Angstrom²].
-        prior: what is added to the loss, times ``prior_strength`` [kcal²/mol²]; None for nothing.
+        prior: what is added to the loss; None for nothing.
+        prior_strengths: by kind of parameter [kcal²/mol²].
     """
 
     linearization: Linearization
@@ -36,7 +38,23 @@ class Objective:
     forces: QuadraticForm
     force_weight: float
     prior: Prior | None = None
-    prior_strength: float = 0.0
+    prior_strengths: Strengths = dataclasses.field(default_factory=dict)
+
+    def with_strengths(self, strengths: Strengths | float) -> "Objective":
+        """The same with other strengths of the prior; a number stands for one for all kinds."""
+        if isinstance(strengths, float):
+            strengths = dict.fromkeys(self.prior.kinds if self.prior is not None else (), strengths)
+        return dataclasses.replace(self, prior_strengths=dict(strengths))
+
+    @property
+    def has_prior(self) -> bool:
+        """Whether anything is added to the loss."""
+        return self.prior is not None and any(strength > 0.0 for strength in self.prior_strengths.values())
+
+    @functools.cached_property
+    def _valence_prior(self) -> QuadraticForm:
+        assert self.prior is not None
+        return self.prior.combine(self.prior_strengths)
 
     def compute_delta(self, force_field: TensorForceField) -> torch.Tensor:
         """δ = φ - φ̄ of a force field on the used features; differentiable."""
@@ -55,15 +73,19 @@ class Objective:
         delta = self.compute_delta(force_field)
         loss_energy, loss_forces = self.evaluate_parts(delta)
         loss = loss_energy + self.force_weight * loss_forces
-        if self.prior is not None and self.prior_strength > 0.0:
-            loss = loss + self.prior_strength * self.prior.evaluate(delta, force_field)
-        return loss
+        return loss + self.evaluate_prior(delta, force_field) if self.has_prior else loss
+
+    def evaluate_prior(self, delta: torch.Tensor, force_field: TensorForceField) -> torch.Tensor:
+        """What the prior adds for a force field and its δ; differentiable."""
+        if self.prior is None:
+            return torch.zeros((), dtype=torch.float64)
+        return self._valence_prior.evaluate(delta) + self.prior.evaluate_vdw(force_field, self.prior_strengths)
 
     def combine_forms(self) -> QuadraticForm:
         """The loss as one quadratic form in δ, with the prior of the valence terms."""
         matrix = self.energy.matrix + self.force_weight * self.forces.matrix
-        if self.prior is not None and self.prior_strength > 0.0:
-            matrix = matrix + self.prior_strength * self.prior.valence.matrix
+        if self.has_prior:
+            matrix = matrix + self._valence_prior.matrix
         return QuadraticForm(matrix)
 
 

@@ -106,7 +106,7 @@ def summarise(
         **{f"loss_{name}": loss for name, loss in train.items()},
         "excess_over_optimum": train["final"] / train["optimum"] - 1.0 if train["optimum"] > 0.0 else 0.0,
         "objective_final": objectives["train"].compute_loss(fields["final"]).item(),
-        "prior_strength": objectives["train"].prior_strength,
+        "prior_strengths": {".".join(kind): value for kind, value in objectives["train"].prior_strengths.items()},
         "splits": splits,
         "statistics": statistics.fingerprint,
         "statistics_reused": statistics.is_reused,

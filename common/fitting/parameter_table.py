@@ -67,7 +67,7 @@ def write_parameter_table(
                     repr(fitted.potentials_by_type[type_].column(name)[row].item()),
                     f"{error:.6g}" if numpy.isfinite(error) else "",
                     "" if numpy.isnan(prior_widths[i]) else f"{prior_widths[i]:g}",
-                    *statistics.exercise[type_][row].tolist(),
+                    *statistics.exercise["train"][type_][row].tolist(),
                     "yes" if uncertainty.is_determined[i] else "no",
                     "yes" if uncertainty.is_at_limit[i] else "no",
                     labels[partner] if partner >= 0 else "",

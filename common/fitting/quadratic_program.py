@@ -9,7 +9,9 @@ of linear equations, which is solved to the last digits of float64. Where the da
 vanishing prior, RIDGE, decides: of all optima the one nearest to the starting values is taken.
 """
 
+import collections.abc
 import dataclasses
+import typing
 
 import clarabel
 import numpy
@@ -126,25 +128,78 @@ def solve_valence(form: QuadraticForm, problem: ValenceProblem, start: torch.Ten
     if not (numpy.isfinite(curvature).all() and numpy.isfinite(slope).all()):
         raise ValueError("the statistics are not finite; look for absurd energies, forces or distances in the data")
 
-    # scale every variable to curvature 1; what the data do not touch stays at its start
-    diagonal = numpy.diag(curvature)
-    scale = 1.0 / numpy.sqrt(numpy.where(diagonal > 0.0, diagonal, 1.0))
-    curvature = curvature * scale[:, None] * scale + RIDGE * numpy.eye(len(variables))
-    slope, limits = slope * scale, limits * scale
-    norms = numpy.linalg.norm(limits, axis=1)
-    keep = norms > 0.0
-    x, multipliers = _solve(curvature, slope, limits[keep] / norms[keep, None], bounds[keep] / norms[keep])
-
+    scaled = _scale(curvature, slope, limits, bounds)
+    x, multipliers = _solve(scaled.curvature, scaled.slope, scaled.limits, scaled.bounds)
+    residual = _compute_residual(scaled.curvature, scaled.slope, scaled.limits, scaled.bounds, x, multipliers)
     delta = fixed.clone()
-    delta[torch.from_numpy(variables)] = torch.from_numpy(x * scale)
+    delta[torch.from_numpy(variables)] = torch.from_numpy(x * scaled.scale)
     all_multipliers = numpy.zeros(len(bounds))
-    all_multipliers[keep] = multipliers / norms[keep]
-    residual = _compute_residual(curvature, slope, limits, bounds, x, all_multipliers)
+    all_multipliers[scaled.is_limit] = multipliers / scaled.norms
     return ExactSolution(delta, form.evaluate(delta).item(), all_multipliers > 0.0, all_multipliers, residual)
 
 
+def solve_from_guess(
+    curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray, active: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """What :func:`solve_valence` solves, of the varying features alone, for one of many alike programmes.
+
+    Args:
+        curvature, slope: G and h on the variables, ``shape=(n, n)`` and ``shape=(n,)``.
+        limits, bounds: ``limits @ x <= bounds``, ``shape=(m, n)`` and ``shape=(m,)``.
+        active: ``shape=(m,)`` which limits hold with equality, about: those of a programme much like this one.
+
+    Returns:
+        The optimum, ``shape=(n,)``, and which limits are active there.
+
+    Raises:
+        ValueError: see :func:`solve_valence`.
+    """
+    scaled = _scale(curvature, slope, limits, bounds)
+    x, multipliers = _solve(scaled.curvature, scaled.slope, scaled.limits, scaled.bounds, active[scaled.is_limit])
+    found = numpy.zeros(len(bounds), dtype=bool)
+    found[scaled.is_limit] = multipliers > 0.0
+    return x * scaled.scale, found
+
+
+class _Scaled(typing.NamedTuple):
+    """A programme whose variables have curvature 1 and whose limits are rows of unit length.
+
+    Attributes:
+        curvature, slope, limits, bounds: of it; the vanishing prior is in the curvature.
+        scale: of the variables, and
+        norms: of the limits, before.
+        is_limit: which limits depend on any variable; the others are left out.
+    """
+
+    curvature: numpy.ndarray
+    slope: numpy.ndarray
+    limits: numpy.ndarray
+    bounds: numpy.ndarray
+    scale: numpy.ndarray
+    norms: numpy.ndarray
+    is_limit: numpy.ndarray
+
+
+def _scale(curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray) -> _Scaled:
+    diagonal = numpy.diag(curvature)
+    scale = 1.0 / numpy.sqrt(numpy.where(diagonal > 0.0, diagonal, 1.0))  # what the data do not touch stays
+    curvature = curvature * scale[:, None] * scale
+    curvature[numpy.diag_indices(len(scale))] += RIDGE
+    limits = limits * scale
+    norms = numpy.linalg.norm(limits, axis=1)
+    is_limit = norms > 0.0
+    norms = norms[is_limit]
+    return _Scaled(
+        curvature, slope * scale, limits[is_limit] / norms[:, None], bounds[is_limit] / norms, scale, norms, is_limit
+    )
+
+
 def _solve(
-    curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray
+    curvature: numpy.ndarray,
+    slope: numpy.ndarray,
+    limits: numpy.ndarray,
+    bounds: numpy.ndarray,
+    guess: numpy.ndarray | None = None,
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
     """Minimum of xᵀGx/2 - hᵀx within ``limits @ x <= bounds`` (rows of unit length), and the multipliers.
 
@@ -154,20 +209,76 @@ def _solve(
     that guess is wrong, the equations solved with it show it: an active limit that pushes the wrong way is let go, one
     that is violated becomes active. If that should not settle, the interior point itself is the answer.
     """
-    active = numpy.zeros(len(bounds), dtype=bool)
-    x, multipliers = _solve_active(curvature, slope, limits, bounds, active)
-    tolerance = 1e-12 * (1.0 + numpy.abs(bounds))
+    if guess is not None:
+        settled = _settle(curvature, slope, limits, bounds, guess, _solve_active_quickly)
+        if settled is not None:
+            return settled
+    tolerance = _TOLERANCE * (1.0 + numpy.abs(bounds))
+    x, multipliers = _solve_active(curvature, slope, limits, bounds, numpy.zeros(len(bounds), dtype=bool))
     if numpy.all(limits @ x <= bounds + tolerance):
         return x, multipliers
-    guess, guess_multipliers = _solve_interior(curvature, slope, limits, bounds)
-    active = guess_multipliers > bounds - limits @ guess  # complementarity: of both, one is zero at the optimum
-    for _ in range(MAX_ACTIVE_SET_STEPS):
-        x, multipliers = _solve_active(curvature, slope, limits, bounds, active)
-        wrong = (multipliers < 0.0) | (~active & (limits @ x > bounds + tolerance))
-        if not wrong.any():
-            return x, multipliers
-        active = active ^ wrong  # those change sides
-    return guess, numpy.maximum(guess_multipliers, 0.0)
+    inner, inner_multipliers = _solve_interior(curvature, slope, limits, bounds)
+    active = inner_multipliers > bounds - limits @ inner  # complementarity: of both, one is zero at the optimum
+    settled = _settle(curvature, slope, limits, bounds, active, _solve_active)
+    return settled if settled is not None else (inner, numpy.maximum(inner_multipliers, 0.0))
+
+
+_TOLERANCE = 1e-12
+"""By how much a limit may be passed, relative to its size: rounding."""
+
+_SolveActive = collections.abc.Callable[
+    [numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray], tuple[numpy.ndarray, numpy.ndarray]
+]
+
+
+def _settle(
+    curvature: numpy.ndarray,
+    slope: numpy.ndarray,
+    limits: numpy.ndarray,
+    bounds: numpy.ndarray,
+    active: numpy.ndarray,
+    solve_active: _SolveActive,
+) -> tuple[numpy.ndarray, numpy.ndarray] | None:
+    """The optimum, from a guess of the active limits; None where that does not lead to it."""
+    tolerance = _TOLERANCE * (1.0 + numpy.abs(bounds))
+    try:
+        for _ in range(MAX_ACTIVE_SET_STEPS):
+            x, multipliers = solve_active(curvature, slope, limits, bounds, active)
+            wrong = (multipliers < 0.0) | (~active & (limits @ x > bounds + tolerance))
+            if not wrong.any():
+                return x, multipliers
+            active = active ^ wrong  # those change sides
+    except numpy.linalg.LinAlgError:
+        pass
+    return None
+
+
+def _solve_active_quickly(
+    curvature: numpy.ndarray, slope: numpy.ndarray, limits: numpy.ndarray, bounds: numpy.ndarray, active: numpy.ndarray
+) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """As :func:`_solve_active`, by one Cholesky factor of the whole curvature and the Schur complement of the limits.
+
+    Several times as fast, since the active limits are few; less exact where the curvature is nearly singular.
+
+    Raises:
+        numpy.linalg.LinAlgError: the curvature is not positive definite to working precision.
+    """
+    factor = scipy.linalg.cho_factor(curvature, lower=True, check_finite=False)
+    indices = numpy.flatnonzero(active)
+    if len(indices):
+        r, order = scipy.linalg.qr(limits[indices].T, mode="r", pivoting=True)
+        indices = indices[order[: int((numpy.abs(numpy.diag(r)) > 1e-12).sum())]]  # others repeat these
+    rows = limits[indices]
+    pull = scipy.linalg.cho_solve(factor, rows.T, check_finite=False)
+    schur = rows @ pull
+    x, push = numpy.zeros(len(slope)), numpy.zeros(len(indices))
+    for _ in range(3):  # the first solves, the others refine
+        free = scipy.linalg.cho_solve(factor, slope - curvature @ x - rows.T @ push, check_finite=False)
+        more = numpy.linalg.solve(schur, rows @ free - (bounds[indices] - rows @ x))
+        x, push = x + free - pull @ more, push + more
+    multipliers = numpy.zeros(len(bounds))
+    multipliers[indices] = push
+    return x, multipliers
 
 
 def _solve_active(

@@ -17,7 +17,7 @@ import numpy
 import torch
 
 from common.data.dataset import list_sources, open_dataset, read_entries
-from common.data.splits import SPLITS, SplitRow
+from common.data.splits import NO_FOLD, SPLITS, SplitRow
 from common.data.weighting import weigh_conformers
 from common.files.atomic import replace_atomically
 from common.files.fingerprints import compute_content_hash, compute_fingerprint
@@ -36,13 +36,22 @@ from common.sufficient_statistics.interactions import build_interactions
 from common.sufficient_statistics.linearization import Linearization
 from common.sufficient_statistics.plan import Plan, assign_shards, plan_pass
 from common.sufficient_statistics.settings import PassMachine, PassSettings
-from common.sufficient_statistics.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
+from common.sufficient_statistics.statistics import (
+    FoldStatistics,
+    GroupStatistics,
+    Statistics,
+    load_statistics,
+    save_statistics,
+)
 
-FORMAT = 6
+FORMAT = 7
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""
 
 MATRICES = ("energy", "forces", "energy_noise", "forces_noise")
 """The matrices of ``GroupStatistics``."""
+
+FOLD_MATRICES = ("energy", "forces")
+"""The matrices of ``FoldStatistics``."""
 
 MIN_PARALLEL_SECONDS = 10.0
 """Less work than this is done in one process, unless told otherwise: to start others takes longer."""
@@ -133,13 +142,20 @@ def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None
             with replace_atomically(plan.get_shard_path(i)) as beside:
                 write_tensors(_compute_shard(plan, plan.shards[i], molecules), beside)
             bar.update(sum(row.n_confs for row in plan.shards[i]))
-    names = sorted({plan.get_group(i) for i in range(len(plan.shards))})
-    groups = {name: _reduce_group(ranks, plan, mine, name) for name in names}
+    groups = {
+        name: _reduce(ranks, plan, [i for i in mine if plan.get_group(i) == name], MATRICES)
+        for name in sorted({plan.get_group(i) for i in range(len(plan.shards))})
+    }
+    folds = {
+        name: _reduce(ranks, plan, [i for i in mine if plan.get_fold(i) == name], FOLD_MATRICES)
+        for name in sorted({plan.get_fold(i) for i in range(len(plan.shards))})
+        if name[1] != NO_FOLD
+    }
     peak_memory = ranks.find_largest(measure_peak_memory())
     if ranks.rank == 0:
         seconds = time.perf_counter() - start
         costs = {"n_ranks": ranks.world_size, "seconds": seconds, "peak_memory": peak_memory}
-        save_statistics(path, _describe_pass(plan, groups, molecules, path.stem, costs))
+        save_statistics(path, _describe_pass(plan, groups, folds, molecules, path.stem, costs))
     ranks.wait()
     for i in mine:
         plan.get_shard_path(i).unlink(missing_ok=True)
@@ -190,27 +206,30 @@ def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMol
     }
 
 
-def _reduce_group(ranks: Ranks, plan: Plan, mine: list[int], group: tuple[str, str]) -> dict[str, torch.Tensor]:
-    """Adds up one group over the shards of this rank, then over all ranks."""
+def _reduce(
+    ranks: Ranks, plan: Plan, mine: list[int], matrices: collections.abc.Sequence[str]
+) -> dict[str, torch.Tensor]:
+    """Adds up some shards of this rank, then over all ranks; only rank 0 keeps the sums."""
     n_used = len(plan.features)
-    total = {name: torch.zeros((n_used + 1,) * 2, dtype=torch.float64) for name in MATRICES}
+    total = {name: torch.zeros((n_used + 1,) * 2, dtype=torch.float64) for name in matrices}
     total["counts"] = torch.zeros(2, dtype=torch.int64)
     total["sum_squared_weights"] = torch.zeros((), dtype=torch.float64)
     for i in mine:
-        if plan.get_group(i) == group:
-            shard = read_tensors(plan.get_shard_path(i))
-            # and the shard's among all that are used
-            place = torch.cat([torch.searchsorted(plan.features, shard["features"]), torch.tensor([n_used])])
-            for name in MATRICES:
-                total[name][place[:, None], place] += shard[name]
-            for name in ("counts", "sum_squared_weights"):
-                total[name] += shard[name]
-    return {name: ranks.sum_in_place(tensor) for name, tensor in total.items()}
+        shard = read_tensors(plan.get_shard_path(i))
+        # and the shard's among all that are used
+        place = torch.cat([torch.searchsorted(plan.features, shard["features"]), torch.tensor([n_used])])
+        for name in matrices:
+            total[name][place[:, None], place] += shard[name]
+        for name in ("counts", "sum_squared_weights"):
+            total[name] += shard[name]
+    summed = {name: ranks.sum_in_place(tensor) for name, tensor in total.items()}
+    return summed if ranks.rank == 0 else {}
 
 
 def _describe_pass(
     plan: Plan,
     groups: dict[tuple[str, str], dict[str, torch.Tensor]],
+    folds: dict[tuple[str, int], dict[str, torch.Tensor]],
     molecules: ParameterizedMolecules,
     fingerprint: str,
     costs: dict[str, typing.Any],
@@ -235,7 +254,14 @@ def _describe_pass(
             )
             for name, sums in groups.items()
         },
-        exercise=_count_exercise([row for row in rows if row.split == "train"], molecules),
+        folds={
+            name: FoldStatistics(int(sums["counts"][0]), **{matrix: sums[matrix] for matrix in FOLD_MATRICES})
+            for name, sums in folds.items()
+        },
+        exercise={
+            split: _count_exercise([row for row in rows if row.split == split], molecules)
+            for split in ("train", "validation")
+        },
         splits={row.smiles: row.split for row in rows},
         n_molecules={split: len(keys_of_splits[split]) for split in SPLITS},
         fingerprint=fingerprint,

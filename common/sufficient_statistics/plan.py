@@ -13,11 +13,12 @@ import torch
 
 from common.data.dataset import list_sources, read_provenance
 from common.data.index import Row, index_dataset
-from common.data.splits import SplitRow, assign_rows, split_molecules
+from common.data.splits import NO_FOLD, SplitRow, SplitSettings, assign_folds, assign_rows, split_molecules
 from common.data.weighting import ConformerSelection
 from common.files.artifacts import ArtifactError
 from common.forcefields.tensors import ParameterizedMolecules, TensorTopology
 from common.forcefields.terms import VALENCE_TYPES
+from common.molecules.mapped_smiles import compute_connectivity_key
 from common.processes.slices import cut_into_slices
 from common.sufficient_statistics.interactions import find_vdw_pairs
 from common.sufficient_statistics.linearization import Linearization
@@ -41,7 +42,7 @@ class Plan:
         data, parameters, work: paths of the data sets, the ``.pt`` file and the folder of finished shards.
         conformers: which count, and how much.
         machine: with what the pass is made.
-        shards: rows of one source and split each, in the order of the rows; of about equal cost.
+        shards: rows of one source, split and fold each, in the order of the rows; of about equal cost.
         costs: [second] of each shard, about.
         vdw_pairs: see ``Linearization``.
         features: those that the data exercise, ``shape=(n_used,)`` int64, ascending.
@@ -62,6 +63,9 @@ class Plan:
 
     def get_group(self, i: int) -> tuple[str, str]:
         return self.shards[i][0].source, self.shards[i][0].split
+
+    def get_fold(self, i: int) -> tuple[str, int]:
+        return self.shards[i][0].source, self.shards[i][0].fold
 
 
 def plan_pass(
@@ -88,7 +92,9 @@ def plan_pass(
     index = [row for source in list_sources(data) for row in index_rows(data / source, molecules, parameters)]
     smiles = sorted({row.smiles for row in index})
     parameters_of = {one: _list_parameters(molecules.topologies[one]) for one in smiles}
-    rows = assign_rows(index, split_molecules(smiles, settings.split, parameters_of).__getitem__)
+    splits = split_molecules(smiles, settings.split, parameters_of)
+    folds = _deal_out([one for one in smiles if splits[one] != "test"], settings.split)
+    rows = assign_rows(index, splits.__getitem__, lambda one: folds.get(one, NO_FOLD))
     shards, costs = _cut_shards(rows, {one: _estimate_cost(molecules.topologies[one]) for one in smiles})
     used = [molecules.topologies[one] for one in smiles]
     pairs = find_vdw_pairs(used, molecules.force_field) if settings.with_vdw else torch.zeros((0, 2), dtype=torch.int64)
@@ -96,6 +102,12 @@ def plan_pass(
     work = path.with_suffix(".shards")
     features = _find_features(used, linearization)
     return Plan(data, parameters, work, settings.conformers, machine, shards, costs, pairs, features)
+
+
+def _deal_out(smiles: list[str], settings: SplitSettings) -> dict[str, int]:
+    """The folds of the molecules that do not test; none where there are too few of them."""
+    n_folds = min(settings.n_folds, len({compute_connectivity_key(one) for one in smiles}))
+    return assign_folds(smiles, n_folds, settings.split_seed) if n_folds >= 2 else {}
 
 
 def index_rows(folder: pathlib.Path, molecules: ParameterizedMolecules, parameters: pathlib.Path) -> list[Row]:
@@ -160,8 +172,8 @@ def _cut_shards(rows: list[SplitRow], conformer_costs: dict[str, float]) -> tupl
         return ROW_SECONDS + row.n_confs * conformer_costs[row.smiles]
 
     limit = max(sum(map(estimate, rows)) / N_SHARDS, MIN_SHARD_SECONDS)
-    ordered = sorted(rows, key=lambda row: (row.source, row.split, row.row))
-    groups = [list(group) for _, group in itertools.groupby(ordered, key=lambda row: (row.source, row.split))]
+    ordered = sorted(rows, key=lambda row: (row.source, row.split, row.fold, row.row))
+    groups = [list(group) for _, group in itertools.groupby(ordered, key=lambda row: (row.source, row.split, row.fold))]
     shards = [shard for group in groups for shard in cut_into_slices(group, list(map(estimate, group)), limit)]
     return shards, [sum(map(estimate, shard)) for shard in shards]
 

@@ -43,6 +43,20 @@ class GroupStatistics:
 
 
 @dataclasses.dataclass(frozen=True)
+class FoldStatistics:
+    """The sums over the entries of one source and fold, whether they train or validate.
+
+    Attributes:
+        n_entries: how many.
+        energy, forces: see ``GroupStatistics``.
+    """
+
+    n_entries: int
+    energy: torch.Tensor
+    forces: torch.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
 class Statistics:
     """All groups, and the features that the data exercise.
 
@@ -50,8 +64,9 @@ class Statistics:
         linearization: the layout of φ and its reference values.
         features: those that are used, ``shape=(n_used,)`` int64, ascending.
         groups: by (source, split).
-        exercise: by type, for each row of parameters the number of training molecules and of their conformers that
-            feel it, ``shape=(n_rows, 2)`` int64.
+        folds: by (source, fold); none where nothing was dealt out.
+        exercise: by split and type, for each row of parameters the number of molecules and of their conformers that
+            feel it, ``shape=(n_rows, 2)`` int64; of training and validation.
         splits: the split of each mapped SMILES in the data.
         n_molecules: by split; molecules are counted by connectivity, over all sources.
         fingerprint: of the data, parameters and settings.
@@ -63,7 +78,8 @@ class Statistics:
     linearization: Linearization
     features: torch.Tensor
     groups: dict[tuple[str, str], GroupStatistics]
-    exercise: dict[str, torch.Tensor]
+    folds: dict[tuple[str, int], FoldStatistics]
+    exercise: dict[str, dict[str, torch.Tensor]]
     splits: dict[str, str]
     n_molecules: dict[str, int]
     fingerprint: str
@@ -73,6 +89,33 @@ class Statistics:
     is_reused: bool
 
 
+def merge_validation(statistics: Statistics) -> Statistics:
+    """The statistics with the validation molecules among those that train: where nothing needs them for itself."""
+    groups = {name: group for name, group in statistics.groups.items() if name[1] == "test"}
+    for source in sorted({source for source, _ in statistics.groups}):
+        parts = [
+            statistics.groups[source, split]
+            for split in ("train", "validation")
+            if (source, split) in statistics.groups
+        ]
+        if parts:
+            sums = {
+                field.name: sum((getattr(part, field.name) for part in parts[1:]), getattr(parts[0], field.name))
+                for field in dataclasses.fields(GroupStatistics)
+            }
+            groups[source, "train"] = GroupStatistics(**sums)
+    train, validation = (statistics.exercise.get(split, {}) for split in ("train", "validation"))
+    n_molecules = dict(statistics.n_molecules)
+    n_molecules["train"] += n_molecules["validation"]
+    return dataclasses.replace(
+        statistics,
+        groups=groups,
+        exercise={"train": {type_: counts + validation.get(type_, 0) for type_, counts in train.items()}},
+        splits={smiles: "test" if split == "test" else "train" for smiles, split in statistics.splits.items()},
+        n_molecules=n_molecules | {"validation": 0},
+    )
+
+
 def save_statistics(path: str | os.PathLike, statistics: Statistics) -> None:
     """Writes ``path`` and, last, its checksum beside it; without that the file does not count."""
     path = pathlib.Path(path)
@@ -80,6 +123,7 @@ def save_statistics(path: str | os.PathLike, statistics: Statistics) -> None:
         "vdw_pairs": statistics.linearization.vdw_pairs,
         "features": statistics.features,
         "groups": [[*name, dataclasses.asdict(group)] for name, group in statistics.groups.items()],
+        "folds": [[*name, dataclasses.asdict(fold)] for name, fold in statistics.folds.items()],
         "exercise": statistics.exercise,
         "splits": statistics.splits,
         "n_molecules": statistics.n_molecules,
@@ -110,6 +154,7 @@ def load_statistics(path: str | os.PathLike, force_field: TensorForceField, is_r
     return Statistics(
         linearization=Linearization(force_field, plain.pop("vdw_pairs")),
         groups={(source, split): GroupStatistics(**group) for source, split, group in plain.pop("groups")},
+        folds={(source, fold): FoldStatistics(**sums) for source, fold, sums in plain.pop("folds")},
         fingerprint=path.stem,
         is_reused=is_reused,
         **plain,

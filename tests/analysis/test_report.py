@@ -144,10 +144,19 @@ def test_settings_are_lines():
 
 
 def test_facts_say_which_prior_was_chosen():
-    run = RunDescription(
-        "run", "runs/run", {"prior_strength": "validation"}, {"prior_strength": 0.1, "seconds_epochs": 1.26}
-    )
-    assert list_facts(run) == [("prior_strength, chosen", "0.1"), ("statistics", "unknown"), ("fit", "1.3 s")]
+    prior = {
+        "criterion": "cross-validation",
+        "strengths": {"Bonds.k": 0.1, "Bonds.length": 10.0},
+        "value": 128.7094,
+        "value_shared": 131.4761,
+    }
+    run = RunDescription("run", "runs/run", {"prior_strength": None}, {"prior": prior, "seconds_epochs": 1.26})
+    assert list_facts(run) == [
+        ("priors by cross-validation", "Bonds.k 1.0e-01, Bonds.length 1.0e+01"),
+        ("loss left out", "128.71; with one strength for all 131.48"),
+        ("statistics", "unknown"),
+        ("fit", "1.3 s"),
+    ]
 
 
 def test_energies_of_single_conformers_are_no_errors_of_zero():

@@ -64,7 +64,7 @@ class Problem:
         assert objective is not None
         centre = centre or self.molecules.force_field
         prior = build_prior(trainable, columns, self.statistics.linearization, self.statistics.features, centre)
-        return dataclasses.replace(objective, prior=prior, prior_strength=strength), trainable
+        return dataclasses.replace(objective, prior=prior).with_strengths(strength), trainable
 
     def compute_uncertainty(self, fitted: TensorForceField) -> Uncertainty:
         """Error bars of fitted values, without priors."""

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from common.fitting.exact_fit import fit_exact, fit_valence, search_all, try_prior_strengths
-from common.fitting.objective import build_objective
+from common.fitting.exact_fit import fit_exact, fit_valence, search_all
 from common.fitting.optimizers import iterate_adam
 from tests.fitting.problems import OPTIMALITY, VALENCE, WITH_VDW, make_problem
 from tests.helpers import change_parameters
@@ -31,7 +30,7 @@ def test_the_truth_is_found_without_noise(tmp_path, parity_molecules, parity_ene
     assert exact.loss < 1e-12 * objective.compute_loss(problem.molecules.force_field).item()
     initial = problem.molecules.force_field.potentials_by_type["Bonds"].parameters
     found, true = (field.potentials_by_type["Bonds"].parameters for field in (exact.force_field, problem.truth))
-    used = problem.statistics.exercise["Bonds"][:, 1] >= 24
+    used = problem.statistics.exercise["train"]["Bonds"][:, 1] >= 24
     assert used.sum() > 10
     assert (found - true)[used].abs().max() < 1e-3 * (initial - true)[used].abs().max()
 
@@ -45,7 +44,7 @@ def test_other_starting_values_give_the_same_force_field(tmp_path, parity_molecu
         problem = make_problem(tmp_path / name, parity_molecules, parity_energies, VALENCE, start=start)
         objective, trainable = problem.build(strength, centre=centre)
         exact = fit_exact(objective, trainable, VALENCE)
-        used = {t: counts[:, 1] > 0 for t, counts in problem.statistics.exercise.items()}
+        used = {t: counts[:, 1] > 0 for t, counts in problem.statistics.exercise["train"].items()}
         fitted.append(exact.force_field)
         assert exact.optimality < OPTIMALITY
     for type_ in VALENCE:
@@ -55,19 +54,9 @@ def test_other_starting_values_give_the_same_force_field(tmp_path, parity_molecu
 
 def test_parameters_that_no_data_touch_stay(valence, fitted):
     for type_ in VALENCE:
-        untouched = valence.statistics.exercise[type_][:, 1] == 0
+        untouched = valence.statistics.exercise["train"][type_][:, 1] == 0
         tables = [f.potentials_by_type[type_].parameters[untouched] for f in (fitted, valence.molecules.force_field)]
         assert torch.equal(*tables)
-
-
-def test_validation_chooses_a_strength_between_the_extremes(valence):
-    objective, trainable = valence.build()
-    validation = build_objective(valence.statistics, "validation")
-    choices = try_prior_strengths(objective, validation, trainable, VALENCE)
-    best = min(choices, key=lambda choice: choice.loss_validation)
-    assert best.loss_validation < validation.compute_loss(valence.molecules.force_field).item()
-    assert best.loss_validation <= choices[0].loss_validation
-    assert best.loss_validation < choices[-1].loss_validation
 
 
 def test_vdw_is_fitted_together_with_the_valence_terms(with_vdw):

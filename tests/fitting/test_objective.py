@@ -39,6 +39,7 @@ def statistics(parity_molecules) -> Statistics:
         linearization=Linearization(parity_molecules.force_field),
         features=torch.arange(N_USED),
         groups=groups,
+        folds={},
         exercise={},
         splits={},
         n_molecules={},

@@ -34,6 +34,7 @@ def test_the_summary_counts_and_compares(valence, objectives, fitted):
     assert summary["loss_final"] == pytest.approx(objectives["train"].compute_loss(valence.truth).item())
     assert summary["excess_over_optimum"] == pytest.approx(summary["loss_final"] / summary["loss_optimum"] - 1.0)
     assert summary["seconds_fit"] == 1.5
+    assert summary["prior_strengths"] == {}
     train, test = summary["splits"]["train"], summary["splits"]["test"]
     assert train["n_conformers"] == 8 * train["n_entries"]
     assert train["n_entries"] + summary["splits"]["validation"]["n_entries"] == 99

@@ -27,7 +27,9 @@ def records(tmp_path) -> list[dict[str, str]]:
     n = len(trainable.names)
     fitted = trainable.to_force_field(1.01 * trainable.to_values(force_field))
     exercise = {"Bonds": torch.arange(n).reshape(-1, 2)}
-    statistics = Statistics(Linearization(force_field), torch.zeros(0), {}, exercise, {}, {}, "", 1, 0.0, 0.0, False)
+    statistics = Statistics(
+        Linearization(force_field), torch.zeros(0), {}, {}, {"train": exercise}, {}, {}, "", 1, 0.0, 0.0, False
+    )
     uncertainty = Uncertainty(
         standard_error=numpy.where(numpy.arange(n) == 1, numpy.inf, 0.125),
         is_determined=numpy.arange(n) != 1,

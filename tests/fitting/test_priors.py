@@ -23,7 +23,7 @@ def sum_squares(objective, trainable, columns, force_field, centre) -> float:
 def evaluate(problem, columns, force_field, centre) -> tuple[float, float]:
     """The prior of a force field, and the sum of squares that it stands for."""
     objective, trainable = problem.build(1.0, centre, columns)
-    found = objective.prior.evaluate(objective.compute_delta(force_field), force_field).item()
+    found = objective.evaluate_prior(objective.compute_delta(force_field), force_field).item()
     return found, sum_squares(objective, trainable, columns, force_field, centre)
 
 
@@ -60,9 +60,9 @@ def test_minima_have_it_to_first_order(valence):
 def test_it_vanishes_at_the_centre_and_nowhere_else(valence):
     centre = change_parameters(valence.molecules.force_field, VALENCE, seed=5)
     objective, _ = valence.build(1.0, centre)
-    assert objective.prior.evaluate(objective.compute_delta(centre), centre).item() == pytest.approx(0.0, abs=1e-8)
+    assert objective.evaluate_prior(objective.compute_delta(centre), centre).item() == pytest.approx(0.0, abs=1e-8)
     start = valence.molecules.force_field
-    assert objective.prior.evaluate(objective.compute_delta(start), start).item() > 1.0
+    assert objective.evaluate_prior(objective.compute_delta(start), start).item() > 1.0
 
 
 def test_a_stronger_prior_draws_nearer_to_its_centre(valence):
@@ -71,8 +71,8 @@ def test_a_stronger_prior_draws_nearer_to_its_centre(valence):
     for strength in (0.0, 1e-4, 1e-2, 1.0, 1e2, 1e6):
         objective, trainable = valence.build(strength)
         fitted = fit_exact(objective, trainable, VALENCE).force_field
-        distances.append(objective.prior.evaluate(objective.compute_delta(fitted), fitted).item())
-        losses.append(dataclasses.replace(objective, prior_strength=0.0).compute_loss(fitted).item())
+        distances.append(objective.with_strengths(1.0).evaluate_prior(objective.compute_delta(fitted), fitted).item())
+        losses.append(objective.with_strengths(0.0).compute_loss(fitted).item())
     assert distances == sorted(distances, reverse=True)
     assert losses == sorted(losses)
     assert losses[-1] == pytest.approx(objective.compute_loss(start).item(), rel=1e-3)
@@ -81,4 +81,21 @@ def test_a_stronger_prior_draws_nearer_to_its_centre(valence):
 def test_a_column_without_a_width_is_free(valence):
     columns = {"Bonds": {"k": dataclasses.replace(VALENCE["Bonds"]["k"], prior=None)}}
     objective, _ = valence.build(1.0, columns=columns)
-    assert torch.equal(objective.prior.valence.matrix, torch.zeros_like(objective.prior.valence.matrix))
+    assert objective.prior.kinds == ()
+    assert not objective.has_prior
+    assert torch.equal(objective.combine_forms().matrix, objective.with_strengths(0.0).combine_forms().matrix)
+
+
+def test_each_kind_has_a_strength_of_its_own(with_vdw):
+    objective, _ = with_vdw.build(1.0)
+    kinds = objective.prior.kinds
+    assert set(kinds) == {(type_, name) for type_, columns in WITH_VDW.items() for name in columns}
+    trial = change_parameters(with_vdw.molecules.force_field, WITH_VDW, seed=6)
+    delta = objective.compute_delta(trial)
+    parts = [objective.with_strengths({kind: 1.0}).evaluate_prior(delta, trial).item() for kind in kinds]
+    assert min(parts) > 0.0
+    mixed = objective.with_strengths({kind: 2.0**i for i, kind in enumerate(kinds)})
+    expected = sum(part * 2.0**i for i, part in enumerate(parts))
+    assert mixed.evaluate_prior(delta, trial).item() == pytest.approx(expected, rel=1e-12)
+    plain = objective.with_strengths(0.0).compute_loss(trial).item()
+    assert mixed.compute_loss(trial).item() == pytest.approx(plain + expected, rel=1e-12)

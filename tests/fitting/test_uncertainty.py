@@ -39,7 +39,7 @@ def test_error_bars_with_vdw_cover_the_truth(with_vdw):
 def test_what_the_data_do_not_say_is_flagged(valence, fitted):
     _, trainable = valence.build()
     uncertainty, widths = valence.compute_uncertainty(fitted), list_widths(trainable, VALENCE)
-    exercise = [valence.statistics.exercise[type_][row, 1].item() for type_, row, _ in trainable.names]
+    exercise = [valence.statistics.exercise["train"][type_][row, 1].item() for type_, row, _ in trainable.names]
     untouched = numpy.array(exercise) == 0
     assert untouched.any()
     assert not uncertainty.is_determined[untouched].any()

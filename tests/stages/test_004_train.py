@@ -17,6 +17,9 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from common.analysis.error_statistics import sum_errors
+from common.analysis.predictions import index_data, load_candidates, predict_here
+from common.analysis.study import check_run, read_run, study_runs
 from common.data.dataset import Entry
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters, save_parameters
@@ -224,10 +227,46 @@ def test_parameters_made_again_need_no_pass(inputs, tmp_path):
 def test_priors_chosen_by_validation(finished, inputs):
     result = run(inputs, finished, "--method", "exact", "--prior-strength", "validation")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.count("<- chosen") == 1
     summary = read_summary(finished)
-    assert summary["prior_strength"] > 0.0
+    strengths = summary["prior"]["strengths"]
+    assert len(set(strengths.values())) == 1
+    assert summary["prior_strengths"] == strengths
+    assert summary["splits"]["validation"]["n_molecules"] > 0
     assert summary["loss_final"] >= summary["loss_optimum"]
+
+
+def test_the_exact_fit_chooses_its_priors_by_cross_validation_and_trains_on_all_but_the_test(finished, inputs):
+    """It needs no pass of its own, and its losses are those of 005's direct evaluation."""
+    result = run(inputs, finished, "--method", "exact")
+    assert result.returncode == 0, result.stderr
+    assert "no pass over the data" in result.stdout
+    assert "priors by cross-validation" in result.stdout
+    folder = find_run(finished)
+    summary = read_summary(finished)
+    first = json.loads((min((finished / "runs").iterdir()) / "summary.json").read_text())
+    n_entries = [first["splits"][split]["n_entries"] for split in ("train", "validation")]
+    assert summary["splits"]["train"]["n_entries"] == sum(n_entries)
+    assert summary["splits"]["test"]["n_entries"] == first["splits"]["test"]["n_entries"] > 0
+    assert "validation" not in json.loads((folder / "splits.json").read_text()).values()
+    prior = summary["prior"]
+    assert prior["criterion"] == "cross-validation"
+    assert set(prior["strengths"]) == {"Bonds.k", "Bonds.length", "Angles.k", "Angles.angle", "ProperTorsions.k"}
+    assert (
+        prior["value"]
+        <= prior["value_shared"]
+        == min(trial["value"] for trial in prior["trials"] if len(set(trial["strengths"].values())) == 1)
+    )
+    study = study_runs([read_run(folder)], inputs / "data", None)
+    candidates = load_candidates(study.candidates)
+    rows = index_data(study.data, candidates, study.choose_split).rows
+    errors = sum_errors(predict_here(study.data, rows, candidates, study.conformers))
+    assert check_run(read_run(folder), study.ends[0], study, errors, molecules_are_missing=False) == []
+
+
+def test_evidence_chooses_too(finished, inputs):
+    result = run(inputs, finished, "--method", "exact", "--prior-strength", "evidence")
+    assert result.returncode == 0, result.stderr
+    assert read_summary(finished)["prior"]["criterion"] == "evidence"
 
 
 @pytest.mark.parametrize(

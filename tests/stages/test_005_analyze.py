@@ -340,6 +340,19 @@ def test_source_weights_are_part_of_the_check(project):
     assert check_run(weighted, study.ends[0], study, errors, molecules_are_missing=False) != []
 
 
+def test_a_run_that_was_fitted_to_the_validation_molecules_is_told_by_its_own_splits(project):
+    run = read_run(project / "runs")
+    study, errors = evaluate_run(run, None)
+    splits = {smiles: "train" if split == "validation" else split for smiles, split in run.splits.items()}
+    prior = {"open_ends": ["Bonds.k"], "strengths": {"Bonds.k": 1e4, "Angles.k": 1.0}}
+    other = dataclasses.replace(run, splits=splits, summary=run.summary | {"prior": prior})
+    warnings = check_run(other, study.ends[0], study, errors, molecules_are_missing=False)
+    n_validation = sum(split == "validation" for split in run.splits.values())
+    assert warnings[0].endswith("lie at the end of what was tried: Bonds.k (1e+04)")
+    assert f"was fitted to the {n_validation} molecules that validate here" in warnings[1]
+    assert "train: " in warnings[2]  # its summary counts the others, so that the losses do not agree
+
+
 def test_a_run_that_was_fitted_to_the_test_molecules_is_noticed(project):
     run = read_run(project / "runs")
     study, errors = evaluate_run(run, None)

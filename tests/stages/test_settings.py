@@ -66,6 +66,7 @@ WRONG = [
         "invalid choice 'exakt' for argument '--method'. Expected one of ('adam', 'lbfgs', 'exact')",
     ),
     ("004", ["--prior-strength", "-1"], "prior_strength = -1.0: must be greater than or equal to 0"),
+    ("004", ["--method", "exact", "--n-folds", "1"], "prior_strength = 'cross-validation' needs folds: raise n_folds"),
     ("004", ["--prior-strength", "nan"], "prior_strength = nan: must be a finite number"),
     ("004", ["--trained.Bonds.k.prior", "-1"], "prior must be greater than 0"),
     ("004", ["--trained.Bonds.k.prior", "0"], "prior must be greater than 0"),

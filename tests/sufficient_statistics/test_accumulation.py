@@ -48,6 +48,25 @@ def assert_equal(one, other):
         for part in ("energy", "forces"):
             matrices = getattr(group, part), getattr(other.groups[name], part)
             assert (matrices[0] - matrices[1]).abs().max() <= RANK_TOLERANCE * matrices[0].abs().max()
+    assert one.folds.keys() == other.folds.keys()
+    for name, fold in one.folds.items():
+        assert fold.n_entries == other.folds[name].n_entries
+        assert (fold.forces - other.folds[name].forces).abs().max() <= RANK_TOLERANCE * fold.forces.abs().max()
+
+
+def test_folds_hold_what_trains_and_validates(inputs, tmp_path):
+    statistics = run_pass(inputs, tmp_path)
+    assert {number for _, number in statistics.folds} == set(range(5))
+    groups = [group for (_, split), group in statistics.groups.items() if split != "test"]
+    assert sum(fold.n_entries for fold in statistics.folds.values()) == sum(group.n_entries for group in groups)
+    for part in ("energy", "forces"):
+        dealt_out = sum(getattr(fold, part) for fold in statistics.folds.values())
+        expected = sum(getattr(group, part) for group in groups)
+        assert (dealt_out - expected).abs().max() <= RANK_TOLERANCE * expected.abs().max()
+
+
+def test_without_folds_there_are_none(inputs, tmp_path):
+    assert run_pass(inputs, tmp_path, PassSettings(split=SplitSettings(n_folds=0))).folds == {}
 
 
 def test_loss_on_each_split_equals_brute_force(inputs, tmp_path, parity_molecules, parity_energies):
@@ -220,7 +239,7 @@ def test_exercise_counts_molecules_and_conformers(inputs, tmp_path, parity_molec
     statistics = run_pass(
         inputs, tmp_path, PassSettings(split=SplitSettings(validation_fraction=0.0, test_fraction=0.0))
     )
-    counts = statistics.exercise["Bonds"]
+    counts = statistics.exercise["train"]["Bonds"]
     for row, key in enumerate(parity_molecules.force_field.potentials_by_type["Bonds"].parameter_keys):
         users = [t for t in parity_molecules.topologies.values() if row in t.parameters["Bonds"].parameter_idxs]
         # E- and Z-2-butene are one molecule by connectivity

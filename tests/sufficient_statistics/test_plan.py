@@ -1,5 +1,7 @@
 """The plan of a pass: every row once, shards of one group and like cost, shared out evenly."""
 
+import dataclasses
+
 import pytest
 
 from common.data.splits import SplitSettings
@@ -49,7 +51,10 @@ def test_shards_are_of_like_cost(data, parity_molecules, monkeypatch):
 
 
 def test_little_work_is_one_shard_for_each_group(data, parity_molecules):
-    assert len(plan(data, parity_molecules).shards) == 6
+    settings = dataclasses.replace(SETTINGS, split=dataclasses.replace(SETTINGS.split, n_folds=0))
+    assert len(plan(data, parity_molecules, settings).shards) == 6
+    made = plan(data, parity_molecules)
+    assert len(made.shards) == len({(made.get_group(i), made.get_fold(i)) for i in range(len(made.shards))})
 
 
 def test_pairs_are_part_of_the_features_where_they_are_trained(data, parity_molecules):

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from common.sufficient_statistics.linearization import Linearization
-from common.sufficient_statistics.statistics import GroupStatistics, Statistics, load_statistics, save_statistics
+from common.sufficient_statistics.statistics import (
+    FoldStatistics,
+    GroupStatistics,
+    Statistics,
+    load_statistics,
+    merge_validation,
+    save_statistics,
+)
 
 
 def make_group(seed: int) -> GroupStatistics:
@@ -21,7 +28,8 @@ def statistics(parity_molecules) -> Statistics:
         linearization=Linearization(parity_molecules.force_field, torch.tensor([[0, 1], [1, 1]])),
         features=torch.tensor([3, 8]),
         groups={("one", "train"): make_group(0), ("two", "test"): make_group(1)},
-        exercise={"Bonds": torch.tensor([[1, 2], [0, 0]])},
+        folds={("one", 0): FoldStatistics(3, *torch.ones((2, 3, 3), dtype=torch.float64))},
+        exercise={"train": {"Bonds": torch.tensor([[1, 2], [0, 0]])}},
         splits={"[H:1][H:2]": "train"},
         n_molecules={"train": 1, "validation": 0, "test": 0},
         fingerprint="0123456789abcdef",
@@ -47,7 +55,7 @@ def test_statistics_come_back_to_the_last_bit(statistics, tmp_path):
         if field.name == "linearization":
             assert torch.equal(one.vdw_pairs, other.vdw_pairs)
             assert one.reference is other.reference
-        elif field.name == "groups":
+        elif field.name in ("groups", "folds"):
             assert one.keys() == other.keys()
             for group, expected in zip(one.values(), other.values(), strict=True):
                 for name, value in dataclasses.asdict(expected).items():
@@ -56,7 +64,7 @@ def test_statistics_come_back_to_the_last_bit(statistics, tmp_path):
         elif field.name == "features":
             assert torch.equal(one, other)
         elif field.name == "exercise":
-            assert torch.equal(one["Bonds"], other["Bonds"])
+            assert torch.equal(one["train"]["Bonds"], other["train"]["Bonds"])
         elif field.name != "is_reused":
             assert one == other
 
@@ -79,3 +87,26 @@ def test_what_has_changed_since_is_not_read(statistics, tmp_path, damage):
     else:
         path.with_suffix(".sha256").write_text("0" * 64 + "\n")
     assert load_statistics(path, statistics.linearization.reference, is_reused=True) is None
+
+
+def test_validation_molecules_may_train(statistics):
+    groups = {
+        ("one", "train"): make_group(0),
+        ("one", "validation"): make_group(1),
+        ("two", "validation"): make_group(2),
+    }
+    groups["two", "test"] = make_group(3)
+    counts = {split: {"Bonds": torch.tensor([[i, 2 * i]])} for i, split in enumerate(("train", "validation"), start=1)}
+    splits = {"a": "train", "b": "validation", "c": "test"}
+    n_molecules = {"train": 4, "validation": 8, "test": 4}
+    merged = merge_validation(
+        dataclasses.replace(statistics, groups=groups, exercise=counts, splits=splits, n_molecules=n_molecules)
+    )
+    assert set(merged.groups) == {("one", "train"), ("two", "train"), ("two", "test")}
+    expected = groups["one", "train"].forces_noise + groups["one", "validation"].forces_noise
+    assert torch.equal(merged.groups["one", "train"].forces_noise, expected)
+    assert merged.groups["one", "train"].n_conformers == 62
+    assert torch.equal(merged.groups["two", "train"].energy, groups["two", "validation"].energy)
+    assert merged.exercise["train"]["Bonds"].tolist() == [[3, 6]]
+    assert merged.splits == {"a": "train", "b": "train", "c": "test"}
+    assert merged.n_molecules == {"train": 12, "validation": 0, "test": 4}
