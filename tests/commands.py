@@ -1,10 +1,15 @@
 """The command lines of the stages, for tests that run one after the other in a folder."""
 
+import contextlib
 import importlib.util
+import io
 import pathlib
+import subprocess
 import sys
 import types
+import unittest.mock
 
+from common.processes.stage import run_stage
 from common.runs.settings import StageSettings
 from tests.helpers import ROOT
 
@@ -30,6 +35,21 @@ def load_stage(path: pathlib.Path) -> types.ModuleType:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+def complete_here(script: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess:
+    """A stage run in this process, as its command line would: most of the time of a small one is loading libraries."""
+    console, errors, code = io.StringIO(), io.StringIO(), 0
+    with (
+        unittest.mock.patch.object(sys, "argv", [str(script), *arguments]),
+        contextlib.redirect_stdout(console),
+        contextlib.redirect_stderr(errors),
+    ):
+        try:
+            run_stage(load_stage(script).main)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(bool(end.code))
+    return subprocess.CompletedProcess([str(script), *arguments], code, console.getvalue(), errors.getvalue())
 
 
 def load_settings(script: str) -> type[StageSettings]:

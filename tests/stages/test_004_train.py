@@ -28,6 +28,7 @@ from common.molecules.mapped_smiles import from_smiles, to_mapped_smiles
 from common.smirnoff.assignment import build_potentials
 from common.smirnoff.offxml import parse_force_field, read_force_field
 from common.smirnoff.parameterize import parameterize
+from tests.commands import complete_here
 from tests.helpers import ROOT, change_parameters, simulate_entries, write_dataset
 
 MOLECULES = ("CCO", "CC(=O)O", "CCN", "COC", "CC#N", "CCCl", "CC(=O)N", "c1ccoc1", "CS(C)=O", "CNC=O", "OCCO", "CC=C")
@@ -63,16 +64,14 @@ def make_command(inputs, output, *options: str) -> list[str]:
     return [*script, "--output", str(output / "runs"), *options]
 
 
-def run(inputs, output, *options: str, launcher=(sys.executable,)) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [*launcher, *make_command(inputs, output, *options)], capture_output=True, text=True, check=False, timeout=300
-    )
+def run(inputs, output, *options: str) -> subprocess.CompletedProcess:
+    script, *arguments = make_command(inputs, output, *options)
+    return complete_here(pathlib.Path(script), *arguments)
 
 
 def resume(folder: pathlib.Path, *options: str) -> subprocess.CompletedProcess:
     """``--resume`` alone: everything else comes from the run."""
-    command = [sys.executable, str(ROOT / "004-train.py"), "--resume", str(folder), *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    return complete_here(ROOT / "004-train.py", "--resume", str(folder), *options)
 
 
 def find_run(output: pathlib.Path) -> pathlib.Path:
@@ -186,7 +185,7 @@ def test_the_parameter_table(finished, inputs):
 
 
 def test_exact_reaches_the_floor_and_reuses_the_pass(finished, inputs):
-    result = run(inputs, finished, "--method", "exact")
+    result = run(inputs, finished, "--method", "exact", "--prior-strength", "0")
     assert result.returncode == 0, result.stderr
     assert "reused" in result.stdout
     assert "pass over the data in" not in result.stdout
@@ -209,11 +208,13 @@ def test_parameters_made_again_need_no_pass(inputs, tmp_path):
     smiles = "\n".join(load_parameters(inputs / "starter.pt").topologies)
     (tmp_path / "molecules.smi").write_text(smiles)
     (tmp_path / "data").symlink_to(inputs / "data")
-    script = [ROOT / "002-parameterize.py", "--force-field", ROOT / "example" / "starter.offxml", "--n-workers", "1"]
-    script += ["--smiles", tmp_path / "molecules.smi", "--output", tmp_path / "starter.pt"]
+    options = ["--force-field", ROOT / "example" / "starter.offxml", "--smiles", tmp_path / "molecules.smi"]
+    script = [ROOT / "002-parameterize.py", *map(str, options), "--n-workers", "1"]
+    script += ["--output", str(tmp_path / "starter.pt")]
     contents, consoles = [], []
     for _ in range(2):
-        subprocess.run([sys.executable, *script], check=True, capture_output=True, timeout=300)
+        made = complete_here(*script)
+        assert made.returncode == 0, made.stderr
         contents.append((tmp_path / "starter.pt").read_bytes())
         result = run(tmp_path, tmp_path, "--n-epochs", "2")
         assert result.returncode == 0, result.stderr

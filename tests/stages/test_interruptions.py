@@ -29,7 +29,7 @@ N_CONFS = 2500  # enough for two shards of the largest source in stage 001, so t
 N_EPOCHS = 1500
 N_WORKERS = 2
 STAGES = ("001", "002", "003", "004", "005")
-N_KILLS = 10
+N_KILLS = int(os.environ.get("N_KILLS", "4"))  # of each stage; 10 take five minutes more
 N_KILLS_IN_TRAINING = 2  # besides
 EARLIEST = 0.3
 """Of the time that a stage takes: before, Python and its libraries are loading, and there is nothing to disturb."""
