@@ -115,9 +115,9 @@ def _read_npy(path: pathlib.Path) -> _Frames:
 
 def _read_with_ase(path: pathlib.Path) -> _Frames:
     try:
-        atoms: list[ase.Atoms] = list(ase.io.iread(path, ":"))
+        atoms: list[ase.Atoms] = list(ase.io.iread(path, ":", format="extxyz"))  # no format that unpickles
     except Exception as error:  # ASE's readers raise what comes
-        raise ValueError(f"ASE cannot read it ({error})") from error
+        raise ValueError(f"this is no extended XYZ that ASE can read ({error})") from error
     if len({tuple(one.numbers) for one in atoms}) != 1:
         raise ValueError("its frames hold different atoms")
     if any(one.calc is None or "energy" not in one.calc.results or "forces" not in one.calc.results for one in atoms):
