@@ -2,8 +2,8 @@
 
 Reads   a reference of 011-sample-reference.py, and potentials: runs of 012-pretrain.py and 013-stabilize.py, points on
         the way of a run, neural potentials and force fields as .pt
-Writes  outputs/simulations/<timestamp>/    report.html (read this), and for each potential a folder with
-                                            final_metrics.json, .npy arrays, trajectories/ as extended XYZ
+Writes  outputs/simulations/<timestamp>/    report.html (read this), survival.svg, metrics.json, and for each potential
+                                            a folder with final_metrics.json, .npy arrays, trajectories/ as extended XYZ
 
     python 014-simulate.py --reference outputs/reference/CCO pre outputs/stable/<run> outputs/stable/<control>
     python 014-simulate.py --reference outputs/reference/CCO outputs/stable/<run>@cycle1 outputs/potentials/<run>
@@ -40,7 +40,7 @@ from common.replicas.comparisons import (
 from common.replicas.evaluation import PICOSECOND, EvaluationSettings, evaluate
 from common.replicas.evaluation_files import Findings, collect_metrics, write_findings
 from common.replicas.reference import Reference, load_reference
-from common.replicas.report import describe, format_time, render_report
+from common.replicas.report import SURVIVAL, describe, draw_survival, format_time, render_report
 from common.replicas.setup import (
     DeviationSettings,
     MotionSettings,
@@ -256,6 +256,7 @@ def main() -> None:
         velocity_interval * settings.time_step,
     )
     (folder / REPORT).write_text(page)
+    (folder / SURVIVAL).write_bytes(draw_survival(findings))
     write_json(folder / "metrics.json", {one.name: collect_metrics(one) for one in findings})
     print_table(findings)
     print(describe(findings))

@@ -17,6 +17,8 @@ from common.reporting.plots import render_svg
 
 TEMPLATE = pathlib.Path(__file__).parent / "templates" / "report.html"
 
+SURVIVAL = "survival.svg"
+
 AXES = {"rdf": ("distance [Å]", "pairs [%]"), "adf": ("angle [degree]", "share of angles")}
 """Labels of distributions; those of liquids are g(r)."""
 
@@ -40,23 +42,27 @@ def render_report(
         velocity_interval: [fs] between the times of velocity correlations.
     """
     colours = choose_colours([one.name for one in findings])
-    lives = {one.name: (one.evaluation.times, one.evaluation.has_failed) for one in findings}
-    horizon = findings[0].survival.horizon
     return render_page(
         TEMPLATE,
         title=f"Stability of {len(findings)} potential{'s' if len(findings) > 1 else ''}",
         verdict=describe(findings),
         n_replicas=findings[0].survival.n_replicas,
-        horizon=horizon,
+        horizon=findings[0].survival.horizon,
         temperature=motion.temperature,
         rows=[_describe_row(one) for one in findings],
-        survival=Picture(
-            "survival.svg", "share of replicas alive over time", render_svg(plot_survival(lives, horizon, colours))
-        ),
+        survival=Picture(SURVIVAL, "share of replicas alive over time", draw_survival(findings)),
         observables=_list_errors(findings),
         distributions=_draw_distributions(findings, observables, colours, velocity_interval),
         failures=_draw_failures(findings, reference, deviations.bond_tolerance),
         files=[(one.name, f"{one.name}/") for one in findings],
+    )
+
+
+def draw_survival(findings: collections.abc.Sequence[Findings]) -> str:
+    """The survival curves of all candidates, as SVG."""
+    lives = {one.name: (one.evaluation.times, one.evaluation.has_failed) for one in findings}
+    return render_svg(
+        plot_survival(lives, findings[0].survival.horizon, choose_colours([one.name for one in findings]))
     )
 
 

@@ -2,6 +2,9 @@
 
 import math
 
+import ase
+import ase.md.analysis
+import ase.units
 import pytest
 import torch
 
@@ -39,6 +42,16 @@ def test_a_random_walk_diffuses():
     assert displacement[10].item() == pytest.approx(3 * 0.01 * 10, rel=0.03)
     expected = 0.01 / 2.0 / 4.0 * 1e4  # [Angstrom²/fs] at 4 fs a step, times 1e4
     assert compute_diffusivity(displacement, 4.0) == pytest.approx(expected, rel=0.03)
+
+
+def test_diffusivity_agrees_with_ase():
+    """ASE follows each walker from the first frame alone and fits from there: many walkers make the two comparable."""
+    steps = 0.1 * torch.randn(60, 3000, 3, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    walk = torch.cumsum(steps - steps.mean(1, keepdim=True), 0)
+    frames = [ase.Atoms("Ar3000", frame) for frame in walk.numpy()]
+    theirs = ase.md.analysis.DiffusionCoefficient(frames, 4.0 * ase.units.fs).get_diffusion_coefficients()[0][0]
+    ours = compute_diffusivity(compute_mean_squared_displacement(walk, torch.ones(3000), 30), 4.0)
+    assert ours == pytest.approx(theirs * ase.units.fs * 1e4, rel=0.04)  # both within 2 % of the truth
 
 
 def test_the_drift_of_the_whole_is_no_diffusion():
