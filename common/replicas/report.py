@@ -58,12 +58,10 @@ def render_report(
     )
 
 
-def draw_survival(findings: collections.abc.Sequence[Findings]) -> str:
+def draw_survival(findings: collections.abc.Sequence[Findings]) -> bytes:
     """The survival curves of all candidates, as SVG."""
     lives = {one.name: (one.evaluation.times, one.evaluation.has_failed) for one in findings}
-    return render_svg(
-        plot_survival(lives, findings[0].survival.horizon, choose_colours([one.name for one in findings]))
-    )
+    return render_svg(plot_survival(lives, findings[0].survival.horizon, choose_colours(list(lives))))
 
 
 def describe(findings: collections.abc.Sequence[Findings]) -> str:
