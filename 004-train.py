@@ -3,8 +3,9 @@ r"""Fit the force field: one pass over the data, then every epoch is free.
 Reads   outputs/data-clustered/<source>/ and outputs/openff-2.1.0.pt
 Writes  outputs/statistics/          what the pass found out, reused as long as data and parameters stay
         outputs/runs/<run>/          config.json, splits.json, TensorBoard events, checkpoints/, force-field.pt and
-                                     .offxml, optimum.offxml, parameters.csv, summary.json; a run is called after its
-                                     start and what sets it apart from the first one there
+                                     .offxml, optimum.offxml, best.offxml (the epoch of Adam with the least
+                                     validation loss), parameters.csv, summary.json; a run is called after its start
+                                     and what sets it apart from the first one there
 
 One machine, all processors:         python 004-train.py
 Several nodes, the same on each:     torchrun --nnodes 2 --nproc-per-node 16 --rdzv-backend c10d \

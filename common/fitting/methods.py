@@ -1,7 +1,11 @@
 """The methods of stage 004: from a fit that is set up to a fitted force field, logged on the way."""
 
 import dataclasses
+import math
 import pathlib
+import typing
+
+import torch
 
 from common.fitting.exact_fit import fit_exact, search_all
 from common.fitting.objective import Objective
@@ -41,10 +45,29 @@ class Fit:
         return self.trainable.to_force_field(self.trainable.to_values(self.molecules.force_field))
 
 
+BEST = "best"
+"""Name of the force field of the epoch with the least validation loss, without suffix."""
+
+
+class Best(typing.NamedTuple):
+    """The epoch with the least validation loss so far; a loss of infinity where nothing validates."""
+
+    epoch: int
+    loss: float
+    values: torch.Tensor
+
+    def compare(self, epoch: int, losses: dict[str, dict[str, float]], values: torch.Tensor) -> "Best":
+        """The better of this and another epoch."""
+        loss = losses.get("validation", {}).get("loss", math.inf)
+        return Best(epoch, loss, values.detach().clone()) if loss < self.loss else self
+
+
 def run_adam(
     fit: Fit, learning_rate: float, n_epochs: int, checkpoint_interval: int, checkpoint: Checkpoint | None
 ) -> TensorForceField:
     """Full-batch epochs; the force field and a checkpoint are saved every ``checkpoint_interval`` of them.
+
+    Where there are validation molecules, the force field of the epoch that is best on them is saved, too.
 
     Args:
         fit: what is to be fitted.
@@ -55,18 +78,24 @@ def run_adam(
     """
     trainable = fit.trainable
     epoch, values, optimizer_state = 0, trainable.to_values(fit.molecules.force_field), None
+    best = Best(0, math.inf, values)
     if checkpoint is not None:
         epoch, values, optimizer_state = checkpoint.epoch, checkpoint.state["values"], checkpoint.state["optimizer"]
+        best = Best(*(checkpoint.state["best"][name] for name in Best._fields))
         print(f"going on after epoch {epoch}")
     log = Log(fit.folder, epoch)
     if epoch == 0:
-        log.add_scalars(0, describe_losses(compute_losses(fit.objectives, trainable.to_force_field(values))))
+        losses = compute_losses(fit.objectives, trainable.to_force_field(values))
+        log.add_scalars(0, describe_losses(losses))
+        best = best.compare(0, losses, values)
     epochs = iterate_adam(fit.objectives["train"], trainable, values, learning_rate, n_epochs, epoch, optimizer_state)
     bar = make_bar(epochs, total=n_epochs, initial=epoch, desc="fit", unit="epoch")
     for done in bar:
         values = done.values
         force_field = trainable.to_force_field(values)
-        log.add_scalars(done.number, describe_losses(compute_losses(fit.objectives, force_field)))
+        losses = compute_losses(fit.objectives, force_field)
+        log.add_scalars(done.number, describe_losses(losses))
+        best = best.compare(done.number, losses, values)
         is_interval = done.number % checkpoint_interval == 0
         if is_interval:
             bar.set_postfix_str(f"loss {done.loss:.4g}", refresh=False)
@@ -74,9 +103,15 @@ def run_adam(
             lines = [*fit.comments, f"after {done.number} epochs"]
             save_force_field(path, force_field, fit.molecules, lines)
         if is_interval or done.number == n_epochs:
-            state = {"values": values, "optimizer": done.optimizer_state}
+            state = {"values": values, "optimizer": done.optimizer_state, "best": best._asdict()}
             save_checkpoint(fit.folder, Checkpoint(done.number, state, fit.fingerprint))
     log.close()
+    if math.isfinite(best.loss):
+        print(
+            f"the validation loss was least after epoch {best.epoch}: {best.loss:.6g}, see {fit.folder / BEST}.offxml"
+        )
+        lines = [*fit.comments, f"after epoch {best.epoch}, where the loss on the validation molecules was least"]
+        save_force_field(fit.folder / BEST, trainable.to_force_field(best.values), fit.molecules, lines)
     return trainable.to_force_field(values)
 
 

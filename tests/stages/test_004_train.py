@@ -225,6 +225,22 @@ def test_parameters_made_again_need_no_pass(inputs, tmp_path):
     assert len(list((tmp_path / "statistics").glob("*.pt"))) == 1
 
 
+def test_the_epoch_that_validates_best_is_kept(finished, inputs, tmp_path):
+    """It is that of the curve, interrupted or not; as a force field it has that loss, by 005's own evaluation."""
+    folder = min((finished / "runs").iterdir())
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    losses = [event.value for event in events.Scalars("loss/validation")]
+    epoch = int(numpy.argmin(losses))
+    head = (folder / "best.offxml").read_text()[:4000]
+    assert f"after epoch {epoch}, where the loss on the validation molecules was least" in head
+    assert run(inputs, tmp_path, "--n-epochs", str(max(epoch, 1))).returncode == 0
+    assert resume(find_run(tmp_path), "--n-epochs", "200").returncode == 0
+    again = load_parameters(find_run(tmp_path) / "best.pt").force_field
+    for one, other in zip(load_parameters(folder / "best.pt").force_field.potentials, again.potentials, strict=True):
+        assert torch.equal(one.parameters, other.parameters)
+
+
 def test_priors_chosen_by_validation(finished, inputs):
     result = run(inputs, finished, "--method", "exact", "--prior-strength", "validation")
     assert result.returncode == 0, result.stderr
