@@ -9,7 +9,6 @@ the network that places and generates; its size is used for the training step as
 import argparse
 import dataclasses
 import pathlib
-import resource
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from common.generators.losses import compute_losses
 from common.generators.network import GeneratorNetwork, NetworkSettings
 from common.generators.partial import PartialMolecules, list_edges
 from common.generators.training import Training, TrainingData, TrainingSettings
+from common.processes.memory import measure_peak_memory
 from common.processes.ranks import Ranks
 from common.processes.threads import use_one_thread
 
@@ -204,11 +204,12 @@ def train_chains(n_atoms: int, max_pairs: int) -> None:
     data = TrainingData(build_table(geometries, settings), {})
     plain = TrainingSettings(batch_size=10, n_drawn=0, max_pairs=max_pairs)
     training = Training(GeneratorNetwork(settings), plain, 1, Ranks(0, 1))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    before = measure_peak_memory()
     start = time.process_time()
     training.run_epoch(data)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"| {n_atoms} | {max_pairs:,} | {before:.0f} MB | {peak:.0f} MB | {time.process_time() - start:.1f} s |")
+    print(
+        f"| {n_atoms} | {max_pairs:,} | {before:.0f} MB | {measure_peak_memory():.0f} MB | {time.process_time() - start:.1f} s |"
+    )
 
 
 def main() -> None:
