@@ -207,9 +207,8 @@ def train_chains(n_atoms: int, max_pairs: int) -> None:
     before = measure_peak_memory()
     start = time.process_time()
     training.run_epoch(data)
-    print(
-        f"| {n_atoms} | {max_pairs:,} | {before:.0f} MB | {measure_peak_memory():.0f} MB | {time.process_time() - start:.1f} s |"
-    )
+    seconds, peak = time.process_time() - start, measure_peak_memory()
+    print(f"| {n_atoms} | {max_pairs:,} | {before:.0f} MB | {peak:.0f} MB | {seconds:.1f} s |")
 
 
 def main() -> None:
