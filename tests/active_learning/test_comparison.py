@@ -107,7 +107,7 @@ def test_differences_are_taken_seed_by_seed():
     active = [make_record("active", seed, (4.0 + seed, 3.0 + seed, 2.0 + seed)) for seed in (1, 2, 3)]
     random = [make_record("random", seed, (4.0 + seed, 3.2 + seed, 2.1 + seed)) for seed in (1, 2, 3)]
     found = {(d.n_calls, d.n_calls_other): d for d in compare_groups({"active": active, "random": random}, ["near"])}
-    assert set(found) == {(20, 20), (40, 40), (60, 60), (20, 40), (40, 60)}
+    assert set(found) == {(40, 40), (60, 60), (40, 60)}  # at 20 they are the same
     assert found[40, 40].difference.mean == pytest.approx(-0.2)
     assert found[40, 40].difference.high == pytest.approx(-0.2)  # the seeds' own differences drop out
     assert found[40, 40].n_better == 3
@@ -142,4 +142,4 @@ def test_the_summary_is_plain():
     assert summary["tests"] == list_tests(groups["active"]) == ["near"]
     again = json.loads(json.dumps(summary))
     assert again["errors"]["force"]["near"]["active"]["40"]["mean"] == 3.0
-    assert len(again["differences"]) == 5
+    assert len(again["differences"]) == 3
