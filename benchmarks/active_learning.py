@@ -102,7 +102,7 @@ def time_utilization(folder: pathlib.Path) -> None:
     """A campaign of calculations that take seconds, two at a time: how long both workers were busy."""
     space = write_space(folder / "space", SLEEPY)
     options = (
-        *("--num-to-run", 60, "--n-initial", 12, "--n-starts", 6, "--ensemble-size", 2, "--retrain-freq", 10),
+        *("--num-to-run", 40, "--n-initial", 12, "--n-starts", 6, "--ensemble-size", 2, "--retrain-freq", 10),
         *("--labels-ahead", 10, "--batch-size", 6, "--max-steps", 20, "--final-max-steps", 20),
         *("--min-run-length", 10, "--max-run-length", 40, "--energy-tolerance", 2, "--infer-chunk-size", 10),
         *("--frame-interval", 2, "--max-pool", 60, "--num-qc-workers", 2, "--num-learning-workers", 1),
