@@ -41,6 +41,7 @@ from common.fitting.outputs import compute_losses, save_force_field, summarise
 from common.fitting.parameter_table import write_parameter_table
 from common.fitting.prior_choice import Criterion, PriorChoice, choose_prior
 from common.fitting.priors import build_prior
+from common.fitting.split_checks import check_splits
 from common.fitting.uncertainty import compute_uncertainty
 from common.forcefields.parameter_file import load_force_field, load_parameters, read_content_hash
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
@@ -344,6 +345,9 @@ def main() -> None:
     report_parameters(fit, settings, statistics, final)
     fields = {"initial": fit.initial, "final": final, "optimum": floor.force_field}
     summary = summarise(statistics, objectives, fields, seconds)
+    summary["warnings"] = check_splits(statistics, objectives, fit.initial)
+    for line in summary["warnings"]:
+        print(f"note: {line}")
     if choice is not None:
         summary["prior"] = choice.to_plain()
     log_for_tensorboard(fit, settings, statistics, fields, summary)

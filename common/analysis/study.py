@@ -264,7 +264,7 @@ def check_run(
         return [f"run {name} was fitted to other data or with other settings: its losses could not be checked"]
     if molecules_are_missing:
         return [f"run {name}: its losses could not be checked, since molecules were left out"]
-    lines = _name_open_ends(run)
+    lines = [f"run {name}: {line}" for line in run.summary.get("warnings", [])] + _name_open_ends(run)
     n_fitted = sum(split == "validation" and run.splits[one] == "train" for one, split in splits.items())
     if n_fitted:
         lines.append(f"run {name} was fitted to the {n_fitted} molecules that validate here, too")
