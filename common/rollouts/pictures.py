@@ -7,6 +7,7 @@ import numpy
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from common.body_trajectories.systems import UNITS, BodySystem
 from common.dynamics.rigid_bodies import Motion
@@ -37,13 +38,13 @@ def plot_cuts(cuts: collections.abc.Sequence[Cut], colours: dict[str, str], unit
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * len(cuts), 3.6), layout="constrained")
         axes = figure.subplots(1, len(cuts), sharey=True, squeeze=False)[0]
+        lowest = min(0.0, *(float(cut.energies[next(iter(cut.energies))].min()) for cut in cuts))
         for cut, one in zip(cuts, axes, strict=True):
-            lowest = min(float(cut.energies[next(iter(cut.energies))].min()), 0.0)
             for name, values in cut.energies.items():
                 style = {"linewidth": 2.2, "alpha": 0.5} if name == EXACT else {"linewidth": 1.3}
                 one.plot(cut.distances, values, color=colours[name], label=name, **style)
             one.set(title=cut.name, xlabel=f"distance of centres [{length}]")
-            one.set_ylim(1.4 * lowest - 0.2, -2.0 * lowest + 0.6)
+            one.set_ylim(1.4 * lowest - 0.2, -lowest + 0.6)
         axes[0].set_ylabel(f"U [{energy}]")
         axes[-1].legend()
     return figure
@@ -75,16 +76,23 @@ def plot_horizons(horizons: dict[str, Horizon], colours: dict[str, str], window:
         figure = Figure(figsize=(8.4, 3.6), layout="constrained")
         left, right = figure.subplots(1, 2)
         for name, one in horizons.items():
-            left.plot(one.times, numpy.maximum(one.separation, 1e-7), color=colours[name], label=name)
-            right.plot(one.times, numpy.maximum(numpy.degrees(one.angle), 1e-5), color=colours[name])
+            left.plot(one.times, numpy.maximum(one.separation, 1e-5), color=colours[name], label=name)
+            right.plot(one.times, numpy.maximum(numpy.degrees(one.angle), 1e-3), color=colours[name])
         for axes, label in (
             (left, f"error of the separation [{length}]"),
             (right, "error of the orientation [degree]"),
         ):
             axes.axvline(window, color="#767676", linestyle=":", linewidth=1.0)
             axes.set(xlabel=f"time [{time}]", ylabel=f"median {label}", yscale="log")
+            _write_plainly(axes.yaxis)
         left.legend()
     return figure
+
+
+def _write_plainly(axis: matplotlib.axis.Axis) -> None:
+    """Numbers of a logarithmic axis as 0.01, 1, 100: text in figures is taken as it is, formulas too."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def plot_distributions(histograms: dict[str, dict[str, Histogram]], colours: dict[str, str], units: str) -> Figure:
@@ -131,6 +139,8 @@ def plot_costs(costs: Costs, colours: dict[str, str], n_sites: int) -> Figure:
             axes.axhline(cost, color=colours.get(name, "#767676"), label=name)
         axes.axvline(n_sites, color="#767676", linestyle=":", linewidth=1.0)
         axes.set(xlabel="sites of a body", ylabel="force and torques of a pair [µs]", xscale="log", yscale="log")
+        _write_plainly(axes.xaxis)
+        _write_plainly(axes.yaxis)
         axes.legend()
     return figure
 

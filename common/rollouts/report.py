@@ -45,9 +45,9 @@ def list_headlines(metrics: collections.abc.Mapping[str, typing.Any]) -> list[st
         lines.append(f"{name}: {'; '.join(parts)}")
     for name, crossover in metrics["costs"]["crossovers"].items():
         n_sites = metrics["n_sites"]
-        pays = "pays" if crossover < n_sites else "does not pay"
+        compared = "cheaper" if crossover < n_sites else "dearer"
         lines.append(
-            f"{name}: costs as much as {crossover:.0f} sites a body; with {n_sites} sites coarse-graining {pays}"
+            f"{name}: costs as much as {crossover:.0f} sites a body: {compared} than the sum over its {n_sites} sites"
             if math.isfinite(crossover)
             else f"{name}: costs more than any body that was timed"
         )

@@ -33,6 +33,7 @@ def test_cuts():
     assert list_labels(figure.axes[-1]) == list(NAMES)
     low, high = figure.axes[0].get_ylim()
     assert low < -0.5 < 0.5 < high  # the well and the wall beside it are seen
+    assert figure.axes[1].get_ylim() == (low, high)
 
 
 def test_parities():
@@ -60,6 +61,9 @@ def test_structures_and_costs():
     figure = pictures.plot_costs(Costs({1: 1.0, 10: 9.0}, {"one": 4.0}, {"one": 5.0}), COLOURS, 12)
     assert list_labels(figure.axes[0]) == ["sum over sites", "one"]
     assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
+    figure.canvas.draw()
+    told = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert "10" in told and not any("$" in text for text in told)
 
 
 @pytest.mark.parametrize("n_frames", [2, 21])

@@ -20,8 +20,8 @@ def test_a_training_in_words():
 @pytest.mark.parametrize(
     ("crossover", "told"),
     [
-        (7.6, "costs as much as 8 sites a body; with 12 sites coarse-graining pays"),
-        (20.0, "costs as much as 20 sites a body; with 12 sites coarse-graining does not pay"),
+        (7.6, "costs as much as 8 sites a body: cheaper than the sum over its 12 sites"),
+        (20.0, "costs as much as 20 sites a body: dearer than the sum over its 12 sites"),
         (math.inf, "costs more than any body that was timed"),
     ],
 )
