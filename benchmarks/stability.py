@@ -157,6 +157,7 @@ def move_with_ase(bench: Bench, evaluate: collections.abc.Callable, n_steps: int
         TIME_STEP * ase.units.fs,
         temperature_K=TEMPERATURE,
         friction=FRICTION / ase.units.fs,
+        fixcm=False,
         rng=numpy.random.default_rng(0),
     )
     dynamics.run(n_steps)
