@@ -40,7 +40,7 @@ def test_an_unknown_key_is_named_with_the_nearest(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("optimizer", "Adamm", "optimizer = 'adamm'.*did you mean 'Adam'.*LBFGS"),
+        ("optimizer", "Adamm", "optimizer = 'Adamm'.*did you mean 'Adam'.*LBFGS"),
         ("scheduler", "StepLR", "scheduler = 'StepLR'.*LambdaLR, ExponentialLR, CyclicLR"),
         ("loss_func", "some", "loss_func = 'some'.*there are all, final"),
         ("device", "cuda:7", "device = 'cuda:7'"),
