@@ -8,7 +8,7 @@ Writes  outputs/stable/<run>/     config.json, TensorBoard events, checkpoints/,
 
     python 013-stabilize.py --reference outputs/reference/CCO --potential outputs/potentials/<run> --preset ethanol
     python 013-stabilize.py --control outputs/stable/<run>      the same steps without observables
-    python 013-stabilize.py --reference outputs/reference/CCO --potential outputs/openff-2.1.0.pt --preset smirnoff
+    python 013-stabilize.py --potential outputs/openff-2.1.0.pt --preset ethanol-smirnoff      a force field
 
 Many processes:         torchrun --nproc-per-node 4 013-stabilize.py ...      (or --n-processes 4 on one machine)
 Go on with a run:       python 013-stabilize.py --resume outputs/stable/<run>
