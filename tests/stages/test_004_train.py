@@ -110,7 +110,7 @@ def test_everything_is_written(finished):
     events = {name for name in names if name.startswith("events.out.tfevents")}
     assert len(events) == 2  # the curves, and the results at the end
     checkpoints = {f"checkpoints/epoch-{n:06d}.{suffix}" for n in (100, 200) for suffix in ("pt", "offxml")}
-    finals = {f"{name}.{suffix}" for name in ("force-field", "optimum") for suffix in ("pt", "offxml")}
+    finals = {f"{name}.{suffix}" for name in ("force-field", "best", "optimum") for suffix in ("pt", "offxml")}
     tables = {"config.json", "splits.json", "summary.json", "parameters.csv", "checkpoints/last.pt"}
     assert names == events | checkpoints | finals | tables
 
@@ -277,7 +277,9 @@ def test_the_exact_fit_chooses_its_priors_by_cross_validation_and_trains_on_all_
     candidates = load_candidates(study.candidates)
     rows = index_data(study.data, candidates, study.choose_split).rows
     errors = sum_errors(predict_here(study.data, rows, candidates, study.conformers))
-    assert check_run(read_run(folder), study.ends[0], study, errors, molecules_are_missing=False) == []
+    lines = check_run(read_run(folder), study.ends[0], study, errors, molecules_are_missing=False)
+    assert [line.split(": ", 1)[1] for line in lines] == summary["warnings"]
+    assert any(line.startswith("no test molecule is of") for line in summary["warnings"])
 
 
 def test_evidence_chooses_too(finished, inputs):
