@@ -41,7 +41,7 @@ example: .venv/installed
 	$(BIN)/python 005-analyze.py $(EXAMPLE)/runs --output $(EXAMPLE)/analysis
 
 # Nine campaigns, two at a time: three modes, three seeds; what is said of each goes to its log, the errors to the console.
-# PRESET=ci is the same in a minute, for its own sake; PRESET=comparison that of docs/active-learning.md, in two hours.
+# PRESET=ci is the same in a minute, for its own sake; PRESET=comparison that of docs/active-learning.md, fifteen campaigns for a molecule.
 CAMPAIGN := $(or $(PRESET),example)
 SEEDS_ci := 1
 SEEDS_comparison := 11 12 13 14 15
