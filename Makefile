@@ -74,7 +74,7 @@ example-stable: .venv/installed
 	$(BIN)/python 014-simulate.py pre $(STABLE)/stable $(STABLE)/control --preset $(ETHANOL) --reference $(REFERENCE) --output $(STABLE)/simulations
 
 # 1,000 molecules as they come, and some that aim at gaps and compositions; PRESET=ci is the same in a minute and learns
-# next to nothing.
+# next to nothing: there may be nothing to parameterise.
 GENERATOR := $(or $(PRESET),example)
 N_GENERATED := $(if $(filter ci,$(PRESET)),50,1000)
 N_AIMED := $(if $(filter ci,$(PRESET)),5,100)
@@ -91,7 +91,8 @@ example-generate: .venv/installed
 	$(FILTER) --input $(GENERATION)/generated/gap.db --output $(GENERATION)/gap
 	$(FILTER) --input $(GENERATION)/generated/composition.db --output $(GENERATION)/composition
 	$(FILTER) --input $(GENERATION)/generated/any.db --output $(GENERATION)/any
-	$(BIN)/python 002-parameterize.py --force-field example/starter.offxml --input $(GENERATION)/any/data-raw --output $(GENERATION)/starter.pt
+	test "$$(tr -d '[:space:]' < $(GENERATION)/any/data-raw/smiles.json)" = "[]" || \
+	  $(BIN)/python 002-parameterize.py --force-field example/starter.offxml --input $(GENERATION)/any/data-raw --output $(GENERATION)/starter.pt
 
 # Trajectory matching beside force matching, with every frame and with one in five, and beside inputs without symmetry, two
 # trainings at a time; PRESET=ci is one of them in seconds, and learns next to nothing.

@@ -78,11 +78,7 @@ class Results:
         for name, rate in self.assessment.rates.items():
             lines.append(f"{name:24}{_format(rate):>32}{_format(self.reference.get(name)):>32}")
         lines.append(f"{'held out, found again':24}{self.assessment.found:>19} of {self.n_held_out}")
-        sizes = [estimate_mean(one.sizes) for one in (self.generated, self.data) if len(one.sizes)]
-        texts = [
-            f"{mean:.2f} ({interval[0]:.2f} to {interval[1]:.2f})" if interval else f"{mean:.2f}"
-            for mean, interval in sizes
-        ]
+        texts = [_format_mean(one.sizes) for one in (self.generated, self.data)]
         lines.append(f"{'atoms in a molecule':24}" + "".join(f"{text:>32}" for text in texts))
         return lines
 
@@ -91,6 +87,13 @@ def _format(rate: Rate | None) -> str:
     if rate is None or rate.value is None or rate.interval is None:
         return "–"
     return f"{rate.value:.3f} ({rate.interval[0]:.3f} to {rate.interval[1]:.3f})"
+
+
+def _format_mean(values: numpy.ndarray) -> str:
+    if not len(values):
+        return "–"
+    mean, interval = estimate_mean(values)
+    return f"{mean:.2f} ({interval[0]:.2f} to {interval[1]:.2f})" if interval else f"{mean:.2f}"
 
 
 def write_report(folder: pathlib.Path, results: Results) -> None:

@@ -1,5 +1,6 @@
 """The report: metrics.json holds what the molecules are, and the page and the console say the same."""
 
+import dataclasses
 import json
 
 import numpy
@@ -101,6 +102,10 @@ def test_the_console_has_the_rates_of_both(results):
     assert valid.split("  ")[-1].strip().startswith("1.000")  # of the data
     assert "0.667 (0.300 to 0.903)" in valid  # Wilson's interval of 4 of 6
     assert any("1 of 1" in line for line in lines)
+    nothing = dataclasses.replace(results, generated=describe([]))
+    (atoms,) = (line for line in nothing.summarise() if line.startswith("atoms"))
+    assert atoms.split()[4] == "–"  # and not what the data have
+    assert "6.33" not in atoms.split("–")[0]
 
 
 def test_the_rank_correlation_is_over_all_molecules():
