@@ -16,7 +16,7 @@ help:
 	@echo "make example-campaign   the same for active learning: nine campaigns for ethanol and their comparison, ten minutes"
 	@echo "make example-stable     the same for stable dynamics: a potential and a force field of ethanol repaired, eight minutes"
 	@echo "make example-generate   the same for generation: train on 7,400 small molecules, generate 2,000, filter them, nine minutes"
-	@echo "make example-coarse-grain   the same for coarse-graining: rigid dimers of benzene, five trainings, their rollouts, XX minutes"
+	@echo "make example-coarse-grain   the same for coarse-graining: rigid dimers of benzene, five trainings and their rollouts"
 	@echo "make test      install into .venv and run the test suite"
 	@echo "make lint      check style, the order of the rooms, types"
 	@echo "make rooms     list the rooms of common/ and which imports from which"
