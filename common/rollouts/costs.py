@@ -20,7 +20,7 @@ SITES = (1, 3, 7, 12, 20, 30, 45, 60)
 
 N_PAIRS = 256
 
-N_REPEATS = 5
+N_REPEATS = 3
 """Of which the fastest counts."""
 
 

@@ -173,9 +173,9 @@ def test_windows_grow(data):
 @pytest.mark.parametrize("optimizer", ["Adam", "LBFGS"])
 def test_a_resumed_run_has_the_weights_of_a_whole_one(optimizer, data, tmp_path):
     further = Further(batches_per_epoch=1)
-    run(data, tmp_path / "whole", further, optimizer=optimizer)
-    run(data, tmp_path / "parted", further, optimizer=optimizer, epochs=1)
-    again = Trainer(make_config(data, optimizer=optimizer), further, tmp_path / "parted")
+    run(data, tmp_path / "whole", further, optimizer=optimizer, batch_size=10)
+    run(data, tmp_path / "parted", further, optimizer=optimizer, batch_size=10, epochs=1)
+    again = Trainer(make_config(data, optimizer=optimizer, batch_size=10), further, tmp_path / "parted")
     again.train(resume=True)
     for name in ("potential.pt", "checkpoints/2.pt"):
         assert torch.equal(read_weights(tmp_path / "parted", name), read_weights(tmp_path / "whole", name))
