@@ -72,7 +72,7 @@ from common.runs.settings import (
 )
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassMachine, PassSettings
-from common.sufficient_statistics.statistics import Statistics, merge_validation
+from common.sufficient_statistics.statistics import Statistics, list_folds, merge_validation
 
 OUTPUTS = pathlib.Path("outputs")
 
@@ -195,18 +195,28 @@ def build_objectives(
     return objectives | {"train": dataclasses.replace(objectives["train"], prior=prior)}
 
 
+def find_criterion(settings: Settings, statistics: Statistics) -> Criterion | None:
+    """What the strengths of the priors are chosen by; by default nothing, where there are no two molecules."""
+    if settings.prior_strength is None and settings.criterion is not None and len(list_folds(statistics)) < 2:
+        print("note: nothing can be left out of so few molecules, no prior is used; see --prior-strength")
+        return None
+    return settings.criterion
+
+
 def set_prior(
-    settings: Settings, statistics: Statistics, objectives: dict[str, Objective], trainable: Trainable
+    settings: Settings,
+    criterion: Criterion | None,
+    statistics: Statistics,
+    objectives: dict[str, Objective],
+    trainable: Trainable,
 ) -> PriorChoice | None:
     """Gives the training loss the strengths that are asked for, or those that the data choose: how they were chosen."""
     train = objectives["train"]
-    if settings.criterion is None:
+    if criterion is None:
         objectives["train"] = train.with_strengths(float(settings.prior_strength or 0.0))
         return None
     start = time.perf_counter()
-    choice = choose_prior(
-        settings.criterion, statistics, objectives, trainable, settings.trained, settings.source_weights
-    )
+    choice = choose_prior(criterion, statistics, objectives, trainable, settings.trained, settings.source_weights)
     objectives["train"] = train.with_strengths(choice.best.strengths)
     print(
         f"priors by {choice.criterion}: {len(choice.trials)} choices in {time.perf_counter() - start:.1f} s, "
@@ -239,7 +249,7 @@ def log_for_tensorboard(
         names[name]: dataclasses.replace(fit.molecules, force_field=fields[name]) for name in ("initial", "final")
     }
     used = to_plain(settings)
-    if settings.criterion is not None:
+    if "prior" in summary:
         used |= {f"prior_strength/{kind}": value for kind, value in summary["prior_strengths"].items()}
     last_epoch = settings.n_epochs if settings.method == "adam" else 1
     log_results(
@@ -308,7 +318,8 @@ def main() -> None:
     statistics = compute_statistics(settings.data, settings.parameters, cache, settings.pass_settings, machine)
     if statistics is None:
         return  # under torchrun, rank 0 goes on alone: what is left is a matter of seconds
-    if settings.criterion in ("cross-validation", "evidence"):
+    criterion = find_criterion(settings, statistics)
+    if criterion in ("cross-validation", "evidence"):
         statistics = merge_validation(statistics)  # nothing is validated on them: they may train
     if statistics.is_reused:
         print(f"statistics: reused {cache / statistics.fingerprint}.pt, no pass over the data")
@@ -319,7 +330,7 @@ def main() -> None:
         )
     trainable = build_trainable(molecules.force_field, settings.trained, settings.include, settings.exclude)
     objectives = build_objectives(settings, statistics, molecules, trainable)
-    choice = set_prior(settings, statistics, objectives, trainable)
+    choice = set_prior(settings, criterion, statistics, objectives, trainable)
     print(f"training {len(trainable.names)} values; the data exercise {len(statistics.features)} features")
 
     folder, checkpoint = open_run(settings, contents)

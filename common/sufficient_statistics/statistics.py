@@ -89,6 +89,11 @@ class Statistics:
     is_reused: bool
 
 
+def list_folds(statistics: Statistics) -> list[int]:
+    """The folds that have entries."""
+    return sorted({number for (_, number), fold in statistics.folds.items() if fold.n_entries})
+
+
 def merge_validation(statistics: Statistics) -> Statistics:
     """The statistics with the validation molecules among those that train: where nothing needs them for itself."""
     groups = {name: group for name, group in statistics.groups.items() if name[1] == "test"}

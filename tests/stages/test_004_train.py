@@ -20,7 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from common.analysis.error_statistics import sum_errors
 from common.analysis.predictions import index_data, load_candidates, predict_here
 from common.analysis.study import check_run, read_run, study_runs
-from common.data.dataset import Entry
+from common.data.dataset import Entry, open_dataset, read_entries
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters, save_parameters
 from common.molecules.conformers import embed_conformers
@@ -437,3 +437,16 @@ def test_molecules_without_parameters_are_refused(inputs, tmp_path):
     result = run(tmp_path, tmp_path)
     assert result.returncode == 1
     assert f"no parameters for {smiles} (no Bonds pattern)" in result.stderr
+
+
+def test_one_molecule_is_fitted_without_folds(inputs, tmp_path):
+    entry = next(iter(read_entries(open_dataset(inputs / "data" / "gen2-opt"))))
+    write_dataset(tmp_path / "data" / "gen2-opt", [entry])
+    (tmp_path / "starter.pt").symlink_to(inputs / "starter.pt")
+    result = run(tmp_path, tmp_path, "--method", "exact")
+    assert result.returncode == 0, result.stderr
+    assert "nothing can be left out of so few molecules" in result.stdout
+    assert "prior" not in read_summary(tmp_path)
+    result = run(tmp_path, tmp_path, "--method", "exact", "--prior-strength", "cross-validation")
+    assert result.returncode == 1
+    assert "cross-validation needs two molecules" in result.stderr

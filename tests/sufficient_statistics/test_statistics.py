@@ -10,6 +10,7 @@ from common.sufficient_statistics.statistics import (
     FoldStatistics,
     GroupStatistics,
     Statistics,
+    list_folds,
     load_statistics,
     merge_validation,
     save_statistics,
@@ -87,6 +88,12 @@ def test_what_has_changed_since_is_not_read(statistics, tmp_path, damage):
     else:
         path.with_suffix(".sha256").write_text("0" * 64 + "\n")
     assert load_statistics(path, statistics.linearization.reference, is_reused=True) is None
+
+
+def test_folds_with_entries_are_listed(statistics):
+    nothing = FoldStatistics(0, *torch.zeros((2, 3, 3), dtype=torch.float64))
+    folds = {**statistics.folds, ("two", 0): nothing, ("two", 3): statistics.folds["one", 0], ("two", 4): nothing}
+    assert list_folds(dataclasses.replace(statistics, folds=folds)) == [0, 3]
 
 
 def test_validation_molecules_may_train(statistics):
