@@ -64,7 +64,9 @@ def join_torchrun() -> collections.abc.Iterator[Ranks]:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", timeout=TIMEOUT)
     try:
-        yield Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        ranks = Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        yield ranks
+        ranks.wait()  # nobody leaves while others may still talk to it: gloo may abort the one that does
     finally:
         torch.distributed.destroy_process_group()
 
@@ -125,7 +127,9 @@ def _start_rank(rank: int, world_size: int, folder: str, function: collections.a
         "gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world_size, timeout=TIMEOUT
     )
     try:
-        function(Ranks(rank, world_size), *args)
+        ranks = Ranks(rank, world_size)
+        function(ranks, *args)
+        ranks.wait()  # see join_torchrun
     except Exception as error:
         with contextlib.suppress(FileExistsError), (pathlib.Path(folder) / FAILURE).open("x") as file:
             is_expected = isinstance(error, ValueError | OSError)
