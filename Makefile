@@ -15,7 +15,7 @@ help:
 	@echo "make example   install into .venv and run the five stages on the example archive, about five minutes"
 	@echo "make example-campaign   the same for active learning: nine campaigns for ethanol and their comparison, ten minutes"
 	@echo "make example-stable     the same for stable dynamics: a potential and a force field of ethanol repaired, eight minutes"
-	@echo "make example-generate   the same for generation: train on 7,400 small molecules, generate 2,000, filter them, nine minutes"
+	@echo "make example-generate   the same for generation: train on 7,400 small molecules, generate 2,000, filter them, ten minutes"
 	@echo "make example-coarse-grain   the same for coarse-graining: rigid dimers of benzene, five trainings and their rollouts"
 	@echo "make test      install into .venv and run the test suite"
 	@echo "make lint      check style, the order of the rooms, types"
