@@ -1,5 +1,6 @@
 """The command lines of the stages, for tests that run one after the other in a folder."""
 
+import collections.abc
 import contextlib
 import importlib.util
 import io
@@ -37,19 +38,32 @@ def load_stage(path: pathlib.Path) -> types.ModuleType:
     return module
 
 
-def complete_here(script: pathlib.Path, *arguments: str) -> subprocess.CompletedProcess:
-    """A stage run in this process, as its command line would: most of the time of a small one is loading libraries."""
+def find_script(stage: str) -> pathlib.Path:
+    """The script of a stage, e.g. "004"."""
+    [path] = ROOT.glob(f"{stage}-*.py")
+    return path
+
+
+@contextlib.contextmanager
+def called_with(script: pathlib.Path, *options: object) -> collections.abc.Iterator[types.ModuleType]:
+    """A stage as a module that sees these options on its command line; most of a small one is loading libraries."""
+    with unittest.mock.patch.object(sys, "argv", [str(script), *map(str, options)]):
+        yield load_stage(script)
+
+
+def complete_here(script: pathlib.Path, *options: object) -> subprocess.CompletedProcess:
+    """A stage in this process, as its command would run it: what it prints, and its exit code."""
     console, errors, code = io.StringIO(), io.StringIO(), 0
     with (
-        unittest.mock.patch.object(sys, "argv", [str(script), *arguments]),
+        called_with(script, *options) as stage,
         contextlib.redirect_stdout(console),
         contextlib.redirect_stderr(errors),
     ):
         try:
-            run_stage(load_stage(script).main)
+            run_stage(stage.main)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(bool(end.code))
-    return subprocess.CompletedProcess([str(script), *arguments], code, console.getvalue(), errors.getvalue())
+    return subprocess.CompletedProcess([str(script), *map(str, options)], code, console.getvalue(), errors.getvalue())
 
 
 def load_settings(script: str) -> type[StageSettings]:
@@ -82,12 +96,8 @@ def make_command(name: str, folder: pathlib.Path, output: pathlib.Path, n_worker
 
 def run_here(script: str, *options: object) -> None:
     """A numbered script in this process, as the command would run it, but that errors are raised."""
-    kept = sys.argv
-    sys.argv = [script, *map(str, options)]
-    try:
-        load_stage(ROOT / script).main()
-    finally:
-        sys.argv = kept
+    with called_with(ROOT / script, *options) as stage:
+        stage.main()
 
 
 def find_run(output: pathlib.Path) -> pathlib.Path:

@@ -24,7 +24,7 @@ from common.forcefields.energy import compute_forces
 from common.forcefields.parameter_file import load_parameters
 from common.processes.stage import describe_error
 from tests.active_learning.spaces import write_space
-from tests.commands import load_stage
+from tests.commands import find_script, run_here
 from tests.helpers import ROOT
 from tests.processes_left import list_processes, wait_until_gone
 from tests.tasks.made_up import SMILES, draw_labels
@@ -227,7 +227,7 @@ def test_the_data_are_what_002_to_005_take(whole):
         assert json.loads((campaign / "data-raw" / "smiles.json").read_text()) == [SMILES]
 
 
-def test_a_force_field_fitted_to_them_is_nearer_to_the_level_on_other_structures(whole, tmp_path, monkeypatch):
+def test_a_force_field_fitted_to_them_is_nearer_to_the_level_on_other_structures(whole, tmp_path):
     campaign = min((whole / "campaigns").iterdir())
     raw, clustered, parameters = campaign / "data-raw", tmp_path / "data-clustered", tmp_path / "starter.pt"
     for script, options in (
@@ -236,7 +236,7 @@ def test_a_force_field_fitted_to_them_is_nearer_to_the_level_on_other_structures
         ("004", ("--data", clustered, "--parameters", parameters, "--output", tmp_path / "runs", "--method", "exact")),
     ):
         workers = ("--n-processes" if script == "004" else "--n-workers", 1)
-        run_here(script, (*options, *workers), monkeypatch)
+        run_here(find_script(script).name, *options, *workers)
     (run,) = (tmp_path / "runs").iterdir()
     labels = draw_labels(50, 99, 0.05)
     errors = []
@@ -246,13 +246,6 @@ def test_a_force_field_fitted_to_them_is_nearer_to_the_level_on_other_structures
         forces = compute_forces(molecules.topologies[SMILES], molecules.force_field, coords)
         errors.append(float((forces.detach().numpy() - labels.forces.reshape(-1, 3, 3)).std()))
     assert errors[1] < 0.5 * errors[0]
-
-
-def run_here(script, options, monkeypatch):
-    """A stage, in this process."""
-    path = next(ROOT.glob(f"{script}-*.py"))
-    monkeypatch.setattr(sys, "argv", [str(path), *map(str, options)])
-    load_stage(path).main()
 
 
 def test_campaigns_are_compared(whole):
@@ -269,10 +262,10 @@ def test_campaigns_are_compared(whole):
     assert f"{shown:.1f}" in result.stdout
 
 
-def test_a_campaign_that_has_ended_says_so(whole, monkeypatch, capsys):
+def test_a_campaign_that_has_ended_says_so(whole, capsys):
     campaign = min((whole / "campaigns").iterdir())
     before = (campaign / "journal.jsonl").read_bytes()
-    run_here("022", ("--resume", campaign), monkeypatch)
+    run_here("022-run-campaign.py", "--resume", campaign)
     assert "this campaign has ended; a larger budget may be given with --num-to-run" in capsys.readouterr().out
     assert (campaign / "journal.jsonl").read_bytes() == before
 
@@ -305,7 +298,7 @@ def refuse(script, options, folder, monkeypatch) -> str:
     """What a stage says that refuses its options, as the frame of a stage prints it."""
     monkeypatch.chdir(folder)
     with pytest.raises((ValueError, OSError, RuntimeError)) as caught:
-        run_here(script, options, monkeypatch)
+        run_here(find_script(script).name, *options)
     text = describe_error(caught.value)
     assert len(text.splitlines()) == 1
     return text

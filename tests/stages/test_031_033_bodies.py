@@ -3,7 +3,6 @@
 import json
 import pathlib
 import shutil
-import sys
 
 import pytest
 import torch
@@ -11,8 +10,8 @@ import torch
 from common.body_trajectories.trajectories import SPLITS, load_trajectories
 from common.pair_networks.potential import load_learned_potential
 from common.processes.stage import run_stage
-from tests.commands import STARTER, load_stage
-from tests.helpers import DATA, ROOT
+from tests.commands import STARTER, called_with, find_script
+from tests.helpers import DATA
 
 HEXAGONS = DATA / "hexagons" / "fifteen-digits"
 
@@ -33,13 +32,8 @@ SMALL = (
 
 def run(stage: str, *options) -> None:
     """Runs a stage in this process."""
-    [path] = ROOT.glob(f"{stage}-*.py")
-    words = [str(path), *map(str, options)]
-    before, sys.argv = sys.argv, words
-    try:
-        run_stage(load_stage(path).main)
-    finally:
-        sys.argv = before
+    with called_with(find_script(stage), *options) as module:
+        run_stage(module.main)
 
 
 def refuse(capsys, stage: str, *options) -> str:

@@ -13,7 +13,7 @@ import tyro
 from common.processes.stage import run_stage
 from common.runs.options import read_preset, read_settings
 from common.runs.settings import check_settings, to_plain
-from tests.commands import load_settings, load_stage
+from tests.commands import called_with, find_script, load_settings, load_stage
 from tests.helpers import ROOT
 
 STAGES = sorted(path.name for path in ROOT.glob("[0-9][0-9][0-9]-*.py"))
@@ -126,9 +126,8 @@ WRONG = [
 def run_wrong(path, options, folder, monkeypatch, capsys) -> str:
     """What a stage says that is run in an empty folder and must end at once, without leaving anything there."""
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", [str(path), *options])
-    with pytest.raises(SystemExit) as caught:
-        run_stage(load_stage(path).main)
+    with pytest.raises(SystemExit) as caught, called_with(path, *options) as stage:
+        run_stage(stage.main)
     assert caught.value.code == 1
     [line] = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("error: ")
@@ -138,7 +137,7 @@ def run_wrong(path, options, folder, monkeypatch, capsys) -> str:
 
 @pytest.mark.parametrize(("stage", "options", "message"), WRONG)
 def test_a_wrong_setting_is_one_line_before_any_work(stage, options, message, tmp_path, monkeypatch, capsys):
-    [path] = ROOT.glob(f"{stage}-*.py")
+    path = find_script(stage)
     assert message in run_wrong(path, options, tmp_path, monkeypatch, capsys)
 
 
