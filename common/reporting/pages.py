@@ -1,6 +1,6 @@
 """Reports as one HTML file that opens anywhere, without a network and without scripts.
 
-Each system has its own templates; the style sheet and the filters are here, so that all reports look alike.
+Each system has its own templates; the frame, the style sheet and the filters are here, so that all reports look alike.
 """
 
 import base64
@@ -34,7 +34,7 @@ def render_page(template: pathlib.Path, **values: typing.Any) -> str:
     """The page that a template makes of values; all that it names must be given.
 
     Args:
-        template: a file; it may include ``report.css``.
+        template: a file; it may extend ``frame.html``, whose block is called main.
         values: what it names.
     """
     environment = jinja2.Environment(
