@@ -39,13 +39,13 @@ from common.fitting.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.fitting.objective import Objective, build_objective
 from common.fitting.outputs import compute_losses, save_force_field, summarise
 from common.fitting.parameter_table import write_parameter_table
-from common.fitting.prior_choice import Criterion, PriorChoice, choose_prior
 from common.fitting.priors import build_prior
-from common.fitting.split_checks import check_splits
 from common.fitting.uncertainty import compute_uncertainty
 from common.forcefields.parameter_file import load_force_field, load_parameters, read_content_hash
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Column, Trainable, build_trainable, check_columns
+from common.model_selection.prior_choice import Criterion, PriorChoice, choose_prior
+from common.model_selection.split_checks import check_splits
 from common.processes.devices import check_device
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage

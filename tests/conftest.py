@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: parameterised molecules whose numbers come from outside."""
+"""Fixtures that several test files share: parameterised molecules whose numbers come from outside, and fits to them."""
 
 import gzip
 import json
@@ -21,6 +21,7 @@ from common.forcefields.terms import ENERGY_FUNCTIONS, N_PARTICLES, PARAMETER_UN
 from common.molecules.mapped_smiles import from_mapped_smiles
 from common.processes.threads import use_one_thread
 from common.smirnoff.assignment import find_exclusions
+from tests.fitting.problems import VALENCE, WITH_VDW, Problem, make_problem
 
 PARITY = pathlib.Path(__file__).parent / "data" / "parity"
 SCALE_14 = {"vdW": 0.5, "Electrostatics": 0.8333333333}
@@ -101,3 +102,15 @@ def _make_topology(record: dict, first_charge: int) -> TensorTopology:
         bond_orders=torch.ones(len(bonds), dtype=torch.int64),
         parameters=maps,
     )
+
+
+@pytest.fixture(scope="session")
+def valence(tmp_path_factory, parity_molecules, parity_energies) -> Problem:
+    """A made-up fit of the valence terms of 99 molecules."""
+    return make_problem(tmp_path_factory.mktemp("valence"), parity_molecules, parity_energies, VALENCE)
+
+
+@pytest.fixture(scope="session")
+def with_vdw(tmp_path_factory, parity_molecules, parity_energies) -> Problem:
+    """A made-up fit of the valence and Lennard-Jones terms of 60 molecules."""
+    return make_problem(tmp_path_factory.mktemp("vdw"), parity_molecules, parity_energies[:60], WITH_VDW)

@@ -18,8 +18,9 @@ from tests.helpers import ROOT
 COMMON = ROOT / "common"
 
 ROOMS_OF_THE_FIT = (
-    "analysis", "fitting", "sufficient_statistics", "interop", "smirnoff", "selection", "nagl", "espaloma", "runs",
-    "data", "forcefields", "heterograph", "geometry", "reporting", "molecules", "processes", "files",
+    "analysis", "model_selection", "fitting", "sufficient_statistics", "interop", "smirnoff", "selection", "nagl",
+    "espaloma", "runs", "data", "forcefields", "heterograph", "geometry", "reporting", "molecules", "processes",
+    "files",
 )  # fmt: skip
 """The rooms of the SMIRNOFF fit, stages 001 to 005, without those of the other systems."""
 

@@ -5,11 +5,11 @@ import pytest
 import scipy.sparse
 import torch
 
-from common.fitting.cross_validation import Fold
-from common.fitting.evidence import Evidence
-from common.fitting.prior_choice import search_strengths
 from common.fitting.priors import Prior
 from common.fitting.quadratic_program import ValenceProblem
+from common.model_selection.cross_validation import Fold
+from common.model_selection.evidence import Evidence
+from common.model_selection.prior_choice import search_strengths
 from common.sufficient_statistics.quadratic import QuadraticForm
 
 KINDS = (("Bonds", "k"), ("Bonds", "length"))

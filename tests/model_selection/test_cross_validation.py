@@ -4,9 +4,9 @@ import numpy
 import pytest
 import torch
 
-from common.fitting.cross_validation import CrossValidation, build_folds
 from common.fitting.objective import Objective
 from common.fitting.quadratic_program import build_valence_problem, solve_valence
+from common.model_selection.cross_validation import CrossValidation, build_folds
 from common.sufficient_statistics.quadratic import QuadraticForm
 
 STRENGTHS = [1e-8, 1e-3, 1.0, 1e3]

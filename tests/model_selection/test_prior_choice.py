@@ -7,7 +7,7 @@ import pytest
 
 from common.fitting.exact_fit import fit_valence
 from common.fitting.objective import build_objective
-from common.fitting.prior_choice import GRID, LEAST_GAIN, choose_prior, search_strengths
+from common.model_selection.prior_choice import GRID, LEAST_GAIN, choose_prior, search_strengths
 from tests.fitting.problems import VALENCE, WITH_VDW
 
 KINDS = (("Bonds", "k"), ("Bonds", "length"), ("Angles", "k"))

@@ -16,9 +16,9 @@ import numpy
 import scipy.linalg
 import torch
 
-from common.fitting.cross_validation import Fold, VaryingForm, VaryingPrior
 from common.fitting.priors import Prior, Strengths
 from common.fitting.quadratic_program import RIDGE, ValenceProblem, solve_from_guess
+from common.model_selection.cross_validation import Fold, VaryingForm, VaryingPrior
 from common.sufficient_statistics.quadratic import QuadraticForm
 
 

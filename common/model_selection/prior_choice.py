@@ -10,13 +10,13 @@ import dataclasses
 import math
 import typing
 
-from common.fitting.cross_validation import CrossValidation, build_folds
-from common.fitting.evidence import Evidence
 from common.fitting.exact_fit import fit_valence
 from common.fitting.objective import Objective
 from common.fitting.priors import Kind, Strengths
 from common.fitting.quadratic_program import build_valence_problem
 from common.forcefields.trainable import Trainable, TrainedColumns
+from common.model_selection.cross_validation import CrossValidation, build_folds
+from common.model_selection.evidence import Evidence
 from common.sufficient_statistics.statistics import Statistics
 
 Criterion = typing.Literal["cross-validation", "evidence", "validation"]

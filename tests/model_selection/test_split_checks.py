@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from common.fitting.objective import build_objective
-from common.fitting.split_checks import FEW, check_splits
+from common.model_selection.split_checks import FEW, check_splits
 from common.sufficient_statistics.quadratic import QuadraticForm
 
 
