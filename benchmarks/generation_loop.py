@@ -24,12 +24,9 @@ from rdkit import Chem
 from common.data.dataset import open_dataset, read_entries
 from common.data.molecule_database import Molecule, read_database
 from common.files.plain import write_json
-from common.generation.assessment import examine
-from common.generation.preparation import Failure, GeometrySettings, make_molecules
-from common.generation.refinement import refine_all, write_ways
-from common.generators.batches import Geometry
+from common.generation.ways import write_ways_of
 from common.molecules.mapped_smiles import from_mapped_smiles
-from common.molecules.perception import PerceptionSettings, name_molecule
+from common.molecules.perception import name_molecule
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 STARTER = ROOT / "example" / "starter.offxml"
@@ -46,21 +43,10 @@ def run(script: str, *options: object) -> str:
 
 
 def label(folder: pathlib.Path, molecules: Sequence[Molecule], n_workers: int, seed: int) -> int:
-    """Relaxes molecules from where MMFF94 leaves them, and writes a data set; how many there are in it."""
+    """Energies and forces on the way to the minima of molecules, once; how many entries there are."""
     if not folder.exists():
-        settings = PerceptionSettings()
-        made = [
-            one
-            for molecule in molecules
-            for one in make_molecules(molecule.smiles, GeometrySettings(1, False, seed=seed))
-        ]
-        geometries = [Geometry(one.numbers, one.coords) for one in made if not isinstance(one, Failure)]
-        examined = [examine(geometry, settings) for geometry in geometries]
-        valid = [i for i, one in enumerate(examined) if one.is_valid]
-        geometries, examined = [geometries[i] for i in valid], [examined[i] for i in valid]
-        refined = refine_all(geometries, examined, MAX_FORCE, settings, n_workers)
-        names = [f"{folder.name}/{i}" for i in range(len(examined))]
-        write_ways(folder, examined, refined, names, {"stage": "benchmarks.generation_loop"})
+        smiles = [molecule.smiles for molecule in molecules]
+        write_ways_of(folder, smiles, MAX_FORCE, n_workers, {"stage": "benchmarks.generation_loop"}, seed)
     return len(open_dataset(folder))
 
 
