@@ -132,7 +132,11 @@ def list_items(outputs: pathlib.Path) -> tuple[list[Item], list[Item]]:
             except ValueError:
                 headline = f"{SUMMARY} is damaged"
         runs.append(Item(str(folder.relative_to(outputs)), folder.name, kind, headline, _date(config)))
-    return tuple(sorted(found, key=lambda one: (one.when, one.path), reverse=True) for found in (pages, runs))
+    return _sort(pages), _sort(runs)
+
+
+def _sort(items: list[Item]) -> list[Item]:
+    return sorted(items, key=lambda one: (one.when, one.path), reverse=True)
 
 
 def _date(path: pathlib.Path) -> str:
