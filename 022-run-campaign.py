@@ -118,8 +118,9 @@ class Settings(StageSettings):
 
     # --- selection
     selection: typing.Literal["energies", "forces", "random"] = "energies"  # by whose disagreement; "random": a control
+    num_frames: AtLeastOne[int] = 10  # of a run of dynamics that may be chosen from, spread evenly over it
     infer_chunk_size: AtLeastOne[int] = 50  # frames predicted in one task
-    infer_pool_size: AtLeastOne[int] = 1  # chunks predicted before a choice
+    infer_pool_size: AtLeastOne[int] = 2  # chunks of frames by dynamics of the present networks, before a choice
     max_pool: AtLeastOne[int] = 1000  # frames that wait; sampling rests where there are more
     max_failed_fraction: Share[float] = 0.5  # of the calculations; with more the campaign stops
     max_failures: AtLeastOne[int] = 10  # of a trajectory in a row, which is then retired
@@ -185,6 +186,7 @@ def make_plan(settings: Settings, space: SearchSpace) -> Plan:
         min_run_length=settings.min_run_length,
         max_run_length=settings.max_run_length,
         uncertainty=settings.selection,
+        n_frames_per_run=settings.num_frames,
         chunk_size=settings.infer_chunk_size,
         n_chunks=settings.infer_pool_size,
         max_pool=settings.max_pool,

@@ -70,24 +70,32 @@ class Calculator:
         n_tried = self.account.n_paid - self._n_initial
         return n_tried >= FEWEST_TO_JUDGE and self.account.n_failed > self._settings.max_failed_fraction * n_tried
 
-    def draw(self, sampler: Sampler, selector: Selector, n_allowed: int) -> list[Calculate]:
+    def draw(
+        self, sampler: Sampler, selector: Selector, n_allowed: int, is_choice_coming: bool = False
+    ) -> list[Calculate]:
         """Calculations for all free workers.
 
-        By chance, in the shares of the settings, from the audits or from the frames that were chosen; where one has
-        nothing the other gives, but a choice that is under way is waited for.
+        By chance, in the shares of the settings, from the audits or from the frames that were chosen. In its turn a
+        choice is waited for as long as one will come: else audits, which are there after each run of dynamics, would
+        use up the budget before the pool is large enough to choose from. But the first audits go first, at most their
+        share of the labels of a training: they say how long runs may be. Where audits have nothing, choices give.
 
         Args:
             sampler: has the audits.
             selector: has the choices.
             n_allowed: at most so many.
+            is_choice_coming: whether there will be a choice without any further calculation.
         """
         commands: list[Calculate] = []
         n_free = min(self._settings.n_quantum_workers - self.n_running, self.n_affordable, n_allowed)
         while len(commands) < n_free:
+            has_audits, has_choices = bool(sampler.audit_queue), bool(selector.choices)
+            if has_audits and self._needs_run_length(sampler):
+                commands.append(self._make_audit(sampler.audit_queue.popleft()))
+                continue
             if self._next_is_audit is None:
                 self._next_is_audit = bool(self._random.random() < self._settings.audit_share)
-            has_audits, has_choices = bool(sampler.audit_queue), bool(selector.choices)
-            if has_audits and (self._next_is_audit or not (has_choices or selector.is_choosing)):
+            if has_audits and (self._next_is_audit or not (has_choices or is_choice_coming)):
                 commands.append(self._make_audit(sampler.audit_queue.popleft()))
             elif has_choices:
                 choice = selector.choices.popleft()
@@ -98,6 +106,11 @@ class Calculator:
             self._next_is_audit = None
         self.n_running += len(commands)
         return commands
+
+    def _needs_run_length(self, sampler: Sampler) -> bool:
+        n_audits = self.account.n_audits + len(self.runs)
+        share = self._settings.audit_share * self._settings.retrain_interval
+        return not sampler.knows_run_length and n_audits < share
 
     def store(self, command: Calculate, event: StructureComputed) -> None:
         """Takes up a calculation; one that was known costs nothing, and is no new label."""

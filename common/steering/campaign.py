@@ -3,7 +3,7 @@
     Trainer     trains the ensemble; its first member of a round drives the dynamics, all of them judge frames
     Sampler     runs dynamics from the start of a trajectory, or from where an audit passed
     Selector    chooses, among the frames of the dynamics, those on which the ensemble disagrees
-    Calculator  pays for audits and chosen frames, in equal shares by chance, until the budget is spent
+    Calculator  pays for audits and chosen frames, by chance in their shares, until the budget is spent
 
 After Kalos et al., "Fast Finetuned Forcefields" (exalearn/fast-finetuned-forcefields), with what their code meant to do
 and did not: trajectories go on where an audit passed, no trigger of a training is lost, and choices of old models are
@@ -119,6 +119,7 @@ class Campaign:
             case TrainMember(), MemberTrained():
                 if self.trainer.store(command.model):
                     self.selector.start_round(command.model.round)
+                    self.sampler.start_round(command.model.round)
             case RunDynamics(), DynamicsFinished():
                 self.selector.add(self.sampler.receive(command, event), command.model.round)
             case PredictFrames(), FramesPredicted():
@@ -220,7 +221,8 @@ class Campaign:
             self._issue(self.selector.submit(is_starving))
             n_wanted = min(n_allowed, self.settings.retrain_interval, self.calculator.n_affordable)
             self.selector.choose(n_wanted, is_starving)
-            self._issue(self.calculator.draw(self.sampler, self.selector, n_allowed))
+            is_choice_coming = not is_starving or self.selector.is_choosing or self.selector.round is None
+            self._issue(self.calculator.draw(self.sampler, self.selector, n_allowed, is_choice_coming))
         while model is not None and self.sampler.n_running < self.settings.n_samplers and self.sampler.list_idle():
             self._issue([self.sampler.submit(model)])
 

@@ -23,6 +23,10 @@ N_ROUNDS_REMEMBERED = 2
 """Audits of older models say nothing of the present ones."""
 
 
+MUCH_LONGER = 2
+"""A run so many times shorter than runs may be by now is not worth an audit."""
+
+
 class State(enum.Enum):
     """What a trajectory is doing."""
 
@@ -87,13 +91,27 @@ class Sampler:
         self.audits: collections.deque[Audit] = collections.deque(maxlen=AUDITS_PER_WORKER * settings.n_quantum_workers)
         self.run_length = settings.min_run_length if settings.audit else settings.max_run_length
         """[steps] of the next run."""
+        self.knows_run_length = not settings.audit
+        """Whether enough audits were made to say how long runs may be."""
         self.n_running = 0
         self._n_submitted = 0
+        self._round = 0
 
     def replace_settings(self, settings: SteeringSettings) -> None:
         """The campaign goes on with other workers."""
         self._settings = settings
         self.audits = collections.deque(self.audits, maxlen=AUDITS_PER_WORKER * settings.n_quantum_workers)
+
+    def start_round(self, round_: int) -> None:
+        """New models: runs by older ones are not audited, which would say nothing of these; they are run anew."""
+        self._round = round_
+        self._release(lambda run: run.command.model.round < round_)
+
+    def _release(self, is_obsolete: collections.abc.Callable[[Run], bool]) -> None:
+        """Gives up audits that nobody has begun to compute: the trajectories go on from where these runs began."""
+        for run in [each for each in self.audit_queue if is_obsolete(each)]:
+            self.audit_queue.remove(run)
+            self.trajectories[run.command.trajectory].state = State.IDLE
 
     @property
     def is_exhausted(self) -> bool:
@@ -124,9 +142,10 @@ class Sampler:
         return command
 
     def receive(self, command: RunDynamics, event: DynamicsFinished) -> list[Frame]:
-        """Takes up a run that has ended; gives the frames that may be chosen.
+        """Takes up a run that has ended; gives the frames that may be chosen, spread evenly over the run.
 
-        The end of a run that is audited is not among them: it is computed anyway.
+        The end of a run that is audited is not among them: it is computed anyway. A run by models that were replaced
+        meanwhile is not audited.
         """
         self.n_running -= 1
         if event.n_frames == 0:
@@ -134,10 +153,13 @@ class Sampler:
             self._fail(command.trajectory)
             return []
         trajectory = self.trajectories[command.trajectory]
+        if self._settings.audit and command.model.round < self._round:
+            trajectory.state = State.IDLE
+            return self._spread(command.task, event.n_frames)
         if self._settings.audit:
             trajectory.state = State.IN_AUDIT
             self.audit_queue.append(Run(command, event))
-            return [Frame(command.task, i) for i in range(event.n_frames - 1)]
+            return self._spread(command.task, event.n_frames - 1)
         trajectory.state = State.IDLE
         trajectory.n_failures = 0
         if not event.reason:
@@ -145,7 +167,11 @@ class Sampler:
             trajectory.n_steps += event.n_steps
         else:  # it broke down: again from the start
             trajectory.validated = None
-        return [Frame(command.task, i) for i in range(event.n_frames)]
+        return self._spread(command.task, event.n_frames)
+
+    def _spread(self, task: str, n_frames: int) -> list[Frame]:
+        n_taken = min(n_frames, self._settings.n_frames_per_run)
+        return [Frame(task, (i + 1) * n_frames // n_taken - 1) for i in range(n_taken)]
 
     def give_up(self, command: RunDynamics) -> None:
         """Takes up a run whose task failed."""
@@ -185,7 +211,10 @@ class Sampler:
         trajectory.state = State.RETIRED if trajectory.n_failures >= self._settings.max_failures else State.IDLE
 
     def _note_audit(self, error: float, n_steps: int, round_: int, passed: bool) -> Audit:
-        """Counts an audit, and sets the run length so that the median of the errors a step just reaches tolerance."""
+        """Counts an audit, and sets the run length so that the median of the errors a step just reaches tolerance.
+
+        Where runs have become twice as long, those that wait are not worth an audit any more, and are run anew.
+        """
         audit = Audit(error, n_steps, round_, passed)
         if not self._settings.audit:
             return audit
@@ -196,4 +225,6 @@ class Sampler:
             shortest, longest = self._settings.min_run_length, self._settings.max_run_length
             wanted = self._settings.energy_tolerance / per_step if per_step > 0.0 else float(longest)
             self.run_length = int(min(max(wanted, shortest), longest))
+            self.knows_run_length = True
+            self._release(lambda run: not run.event.reason and MUCH_LONGER * run.event.n_steps <= self.run_length)
         return audit

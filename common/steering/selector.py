@@ -2,6 +2,7 @@
 
 import collections
 import collections.abc
+import math
 import typing
 
 import numpy
@@ -122,12 +123,18 @@ class Selector:
         self._unpredicted.extendleft(reversed(self._in_flight.pop(task, [])))
 
     def choose(self, n_wanted: int, is_starving: bool) -> None:
-        """Chooses at most ``n_wanted`` frames where nothing is chosen and the pool is large enough."""
+        """Chooses at most ``n_wanted`` frames where nothing is chosen and dynamics of the present models gave enough.
+
+        Frames of older models may be chosen, but are not waited for. Where no more will come, fewer are chosen from a
+        smaller pool, in proportion: one that is used up to the last frame leaves no choice.
+        """
         if self.round is None or self.choices or self._in_flight or n_wanted < 1:
             return
-        n_ready = len(self._unpredicted) if self.is_by_chance else len(self._predicted)
+        ready = list(self._unpredicted) if self.is_by_chance else [each.candidate for each in self._predicted]
+        n_new = sum(each.round >= self.round for each in ready)
         n_enough = self._settings.chunk_size * self._settings.n_chunks
-        if n_ready >= FEWEST_LEFT and (n_ready >= n_enough or is_starving):
+        if len(ready) >= FEWEST_LEFT and (n_new >= n_enough or is_starving):
+            n_wanted = min(n_wanted, math.ceil(n_wanted * len(ready) / n_enough))
             chosen = self._choose_by_chance(n_wanted) if self.is_by_chance else self._choose_by_disagreement(n_wanted)
             self.choices.extend(Choice(each.frame, self.round) for each in chosen)
 

@@ -24,8 +24,9 @@ class SteeringSettings:
         energy_tolerance: [kcal/mol] per atom; an audit passes where the model's error is less.
         min_run_length, max_run_length: [steps] of a run of dynamics; without audits all have the latter.
         uncertainty: one of ``UNCERTAINTIES``.
+        n_frames_per_run: of a run of dynamics, at most so many may be chosen from: a pool is to come from many runs.
         chunk_size: frames that are predicted in one task.
-        n_chunks: predicted before anything is chosen.
+        n_chunks: of frames by dynamics of the present models, before anything is chosen.
         max_pool: frames that wait for a choice; sampling rests where there are more.
         max_failed_fraction: of the calculations; with more failures the campaign stops.
         max_failures: in a row, without any progress, after which a trajectory is retired.
@@ -44,6 +45,7 @@ class SteeringSettings:
     min_run_length: int
     max_run_length: int
     uncertainty: str
+    n_frames_per_run: int
     chunk_size: int
     n_chunks: int
     max_pool: int

@@ -37,6 +37,7 @@ STEERING = SteeringSettings(
     min_run_length=10,
     max_run_length=40,
     uncertainty="energies",
+    n_frames_per_run=10,
     chunk_size=10,
     n_chunks=1,
     max_pool=60,

@@ -40,6 +40,7 @@ SETTINGS = SteeringSettings(
     min_run_length=20,
     max_run_length=800,
     uncertainty="energies",
+    n_frames_per_run=10,
     chunk_size=12,
     n_chunks=1,
     max_pool=100,

@@ -20,13 +20,14 @@ class Desk:
         random = numpy.random.default_rng(seed)
         self.calculator = Calculator(settings, 10, random)
         self.sampler, self.selector = Sampler(settings, [9], random), Selector(settings, random)
+        self.sampler.knows_run_length = True
         for i in range(n_audits):
             command = RunDynamics(f"sample-{i}", 0, None, False, 20, Model(1, 0), 0)
             self.sampler.audit_queue.append(Run(command, DynamicsFinished(command.task, 20, 4, 0.0, "")))
         self.selector.choices.extend(Choice(Frame("sample-99", i), 1) for i in range(n_choices))
 
-    def draw(self, n_allowed=1000):
-        return self.calculator.draw(self.sampler, self.selector, n_allowed)
+    def draw(self, n_allowed=1000, is_choice_coming=False):
+        return self.calculator.draw(self.sampler, self.selector, n_allowed, is_choice_coming)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
@@ -50,14 +51,22 @@ def test_where_one_has_nothing_the_other_gives():
     assert Desk(0, 0).draw() == []
 
 
-def test_a_choice_under_way_is_waited_for_in_its_turn():
+def test_a_choice_that_will_come_is_waited_for_in_its_turn():
     desk = Desk(1000, 0)
-    desk.selector._in_flight = {"predict-1": []}
-    n_first = len(desk.draw())
+    n_first = len(desk.draw(is_choice_coming=True))
     assert n_first < 30  # until the coin said for the first time that it is the turn of a choice
-    assert desk.draw() == []  # and the coin is not thrown again until it says otherwise
+    assert desk.draw(is_choice_coming=True) == []  # and the coin is not thrown again until it says otherwise
     desk.selector.choices.append(Choice(Frame("sample-5", 0), 1))
-    assert desk.draw()[0].purpose == "active"
+    assert desk.draw(is_choice_coming=True)[0].purpose == "active"
+
+
+def test_the_first_audits_go_first_at_most_their_share_of_the_labels_of_a_training():
+    desk = Desk(20, 20, audit_share=0.25, retrain_interval=20)
+    desk.sampler.knows_run_length = False
+    assert [each.purpose for each in desk.draw(5)] == ["audit"] * 5
+    later = [each.purpose for each in desk.draw(20)]
+    assert 0 < later.count("audit") < 15
+    assert "audit" not in {each.purpose for each in Desk(20, 20, audit_share=0.0).draw(5)}
 
 
 def test_workers_budget_and_allowance_are_limits():

@@ -166,6 +166,26 @@ def test_the_account_adds_up():
     assert min(account.n_audits, account.n_chosen) >= 8  # equal shares by chance, of 40
 
 
+@pytest.mark.parametrize("uncertainty", ["energies", "random"])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_audits_keep_to_their_share_and_choices_come_from_many_runs(uncertainty, in_order):
+    """Audits are there after each run of dynamics, a pool only after many: it is waited for."""
+    settings = dataclasses.replace(
+        SETTINGS, uncertainty=uncertainty, audit_share=0.25, budget=130, retrain_interval=20, n_labels_ahead=0,
+        chunk_size=25, n_chunks=2, n_frames_per_run=5, max_pool=150,
+    )  # fmt: skip
+    campaign = Campaign(settings, [9] * 20, N_INITIAL)
+    story = run_campaign(campaign, World(2), in_order=in_order)
+    account = campaign.calculator.account
+    assert 0.12 <= account.n_audits / (account.n_audits + account.n_chosen) <= 0.38  # three standard deviations
+    chosen = [each for each in story.list_commands(Calculate) if each.purpose != "audit"]
+    models = {each.task: each.model.round for each in story.list_commands(RunDynamics)}
+    for round_ in range(1, campaign.trainer.round):
+        of_round = [each for each in chosen if each.round == round_]
+        assert len({each.frame.task for each in of_round}) >= 0.4 * len(of_round)
+        assert any(models[each.frame.task] == round_ for each in of_round)
+
+
 def test_what_was_known_costs_nothing():
     campaign = make_campaign()
     world = World(1, repeat_rate=0.3)

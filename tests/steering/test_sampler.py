@@ -59,6 +59,48 @@ def test_the_end_is_audited_and_is_no_candidate():
     assert sampler.list_idle() == []
 
 
+def test_no_run_gives_more_frames_than_its_share_and_they_are_spread_over_it():
+    command, frames = run(make_sampler(n_frames_per_run=3), n_frames=10)  # the last is audited
+    assert frames == [Frame(command.task, i) for i in (2, 5, 8)]
+    command, frames = run(make_sampler(n_frames_per_run=3, audit=False), n_frames=10)
+    assert frames == [Frame(command.task, i) for i in (2, 5, 9)]
+    _, frames = run(make_sampler(), n_frames=1)
+    assert frames == []
+
+
+def test_runs_by_models_that_were_replaced_are_not_audited_and_run_anew():
+    sampler = make_sampler(n_trajectories=3, energy_tolerance=0.1)
+    first, _ = run(sampler)
+    assert audit(sampler, 0.01).passed
+    run(sampler)
+    late = sampler.submit(MODEL)
+    new, _ = run(sampler, model=Model(2, 1))
+    assert len(sampler.audit_queue) == 2
+    sampler.start_round(2)
+    assert [waiting.command.task for waiting in sampler.audit_queue] == [new.task]
+    frames = sampler.receive(late, DynamicsFinished(late.task, 20, 4, -5.0, ""))
+    assert frames == [Frame(late.task, i) for i in range(4)]  # the end, too: nobody audits it
+    assert len(sampler.audit_queue) == 1
+    assert len(sampler.list_idle()) == 2
+    origins = {sampler.submit(Model(2, 0)).origin for _ in range(2)}
+    assert origins <= {None, first.task}
+    assert sampler.trajectories[first.trajectory].validated == first.task
+
+
+def test_runs_much_shorter_than_runs_may_be_now_are_run_anew():
+    sampler = make_sampler(n_trajectories=8, n_quantum_workers=2, energy_tolerance=0.1)
+    for _ in range(6):
+        run(sampler)
+    broken, _ = run(sampler, n_steps=10, reason="atoms overlap")
+    assert not sampler.knows_run_length
+    for _ in range(3):
+        audit(sampler, 0.02)
+    assert sampler.knows_run_length
+    assert sampler.run_length == 100  # 5 times the 20 of those that wait
+    assert [waiting.command.task for waiting in sampler.audit_queue] == [broken.task]  # it says that the model is wrong
+    assert len(sampler.list_idle()) == 7
+
+
 def test_without_audits_a_trajectory_goes_on_at_once_and_all_frames_count():
     sampler = make_sampler(audit=False)
     command, frames = run(sampler, n_frames=4)

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy
+import pytest
 
 from common.steering.records import Frame, FramesPredicted
 from common.steering.selector import Selector
@@ -69,10 +70,27 @@ def test_too_small_a_pool_waits_unless_nothing_else_will_come():
     selector.add(make_frames(10), 1)
     (command,) = selector.submit(is_starving=False)
     predict(selector, command)
-    selector.choose(3, is_starving=False)
+    selector.choose(6, is_starving=False)
     assert not selector.choices
-    selector.choose(3, is_starving=True)
-    assert len(selector.choices) == 3
+    selector.choose(6, is_starving=True)
+    assert len(selector.choices) == 3  # half of what a pool of 20 would give
+
+
+@pytest.mark.parametrize("uncertainty", ["energies", "random"])
+def test_frames_by_the_present_models_are_waited_for_and_older_ones_may_be_chosen(uncertainty):
+    selector = make_selector(uncertainty=uncertainty, max_pool=1000)
+    selector.add(make_frames(40, "sample-1"), 1)
+    selector.start_round(2)
+    for command in selector.submit(is_starving=False):
+        predict(selector, command)
+    selector.choose(30, is_starving=False)
+    assert not selector.choices
+    selector.add(make_frames(10, "sample-2"), 2)
+    for command in selector.submit(is_starving=False):
+        predict(selector, command)
+    selector.choose(10, is_starving=False)
+    assert len(selector.choices) == 10
+    assert {choice.frame.task for choice in selector.choices} == {"sample-1", "sample-2"}
 
 
 def test_no_more_is_chosen_than_is_wanted_and_not_before_the_last_choice_is_taken():
