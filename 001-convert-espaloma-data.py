@@ -8,7 +8,9 @@ Writes  outputs/data-raw/<source>/      coordinates [A], energies [kcal/mol], fo
     python 001-convert-espaloma-data.py --input example/8150601
 
 The stored gradients become forces, energies relative to their mean. Entries that cannot be used, conformers that are
-damaged and entries seen before are left out; provenance.json in each data set names them all, with the reason.
+damaged and entries seen before are left out; provenance.json in each data set names them all, with the reason. Where
+coordinates, energies and forces do not look like what they should be (sign, unit, order of the atoms), the stage says
+so and writes nothing (--doubts).
 
 About a minute for the four sources (16,400 molecules, 898,000 conformers) on two cores. An interrupted run goes on
 where it stopped.
@@ -23,10 +25,13 @@ import typing
 
 import rdkit
 
+from common.data.accounts import Account, format_account, make_provenance, settle_account
 from common.data.shards import make_shards, publish_datasets, reserve_output
 from common.espaloma.archive import SOURCES, find_entries
-from common.espaloma.conversion import Account, convert_slice, format_account, make_provenance, settle_account
+from common.espaloma.conversion import ADVICE, convert_slice
 from common.espaloma.entry import FORMAT
+from common.plausibility.checks import VERSION
+from common.plausibility.judgement import Policy, judge
 from common.processes.memory import format_peak_memory
 from common.processes.slices import cut_into_slices
 from common.processes.stage import run_stage
@@ -49,6 +54,7 @@ class Settings(StageSettings):
     sources: tuple[typing.Literal[SOURCES], ...] = SOURCES  # which parts of the archive
     max_force: Positive[float] | None = None  # [kcal/mol/A] conformers with a larger force on any atom are dropped
     max_failed_fraction: Share[float] = 0.05  # of a source's entries; with more, something is wrong with the archive
+    doubts: Machine[Policy] = "refuse"  # "warn" goes on where much of a source looks like other units, signs, orders
     slice_bytes: Machine[AtLeastOne[int]] = 8_000_000  # of the entries in one shard: about half a second of work
     n_named: Machine[NonNegative[int]] = 3  # entries named on the console for each reason; provenance.json has all
 
@@ -99,7 +105,7 @@ def convert(settings: Settings) -> None:
     sources = [source for source in SOURCES if source in settings.sources]  # of repeated entries the first stays
     start = time.perf_counter()
     locations = find_entries(settings.input, sources)
-    conversion = {"max_force": settings.max_force, "rdkit": rdkit.__version__, "format": FORMAT}
+    conversion = {"max_force": settings.max_force, "rdkit": rdkit.__version__, "format": FORMAT, "checks": VERSION}
     convert = functools.partial(convert_slice, settings.max_force)
     finished, accounts, seen = [], {}, {}
     n_confs_made = 0
@@ -117,8 +123,11 @@ def convert(settings: Settings) -> None:
         finished.append(
             (shards, {"stage": pathlib.Path(__file__).stem, **make_provenance(accounts[source], conversion)})
         )
-        print(format_account(source, accounts[source], settings.input, settings.n_named))
+        print(format_account(source, accounts[source], settings.input, settings.n_named, ADVICE))
     check_failures(accounts, settings)
+    doubts = {source: (account.doubts, account.n_entries) for source, account in accounts.items()}
+    for line in judge(doubts, settings.doubts):
+        print(line)
     smiles = sorted({smiles for account in accounts.values() for smiles in account.smiles})
     publish_datasets(settings.output, finished, {"smiles.json": json.dumps(smiles, indent=0) + "\n"})
     seconds = time.perf_counter() - start

@@ -115,16 +115,18 @@ def publish_datasets(
     output: str | os.PathLike,
     sources: collections.abc.Sequence[tuple[Shards, dict[str, typing.Any]]],
     files: collections.abc.Mapping[str, str] | None = None,
+    kept: collections.abc.Collection[str] = (),
 ) -> None:
     """Puts finished sources at ``output``, all at once, in place of what an earlier run left there.
 
     A source without rows is left out: the stage has said why.
 
     Args:
-        output: the folder of data sets; what stands there and is not among ``sources`` goes.
+        output: the folder of data sets; what stands there and is not among ``sources`` or ``kept`` goes.
         sources: the shards of each source and the contents of its ``provenance.json``. To be the same whatever the
             number of workers, these hold no times and no number of workers.
         files: further text files by their path below ``output``, e.g. ``{"smiles.json": "[...]"}``.
+        kept: names of data sets that stand at ``output`` and stay there.
 
     Raises:
         ValueError: no source has rows, or ``output`` holds something that no stage wrote.
@@ -141,6 +143,10 @@ def publish_datasets(
             folder = finished / f".{shards.source}"
             folder.mkdir(parents=True)
             finish_dataset(folder, _link_files(shards.paths, folder), finished / shards.source, provenance)
+        for name in kept:
+            folder = finished / name
+            folder.mkdir(parents=True)
+            _link_files(sorted((follow_links(output) / name).iterdir()), folder)
         for name, text in (files or {}).items():
             (finished / name).write_text(text)
     replace_folder(finished, output)

@@ -14,6 +14,7 @@ from rdkit import Chem
 
 from common.data.dataset import Entry
 from common.espaloma.molecule_file import LabelledMolecule, parse_molecule
+from common.geometry.overlaps import OVERLAP, find_overlaps
 from common.heterograph.reader import Frame, read_heterograph
 from common.molecules.mapped_smiles import from_mapped_smiles, to_mapped_smiles
 from common.molecules.stereochemistry import LABELLINGS, apply_labels, find_agreeing_conformers
@@ -23,12 +24,6 @@ FORMAT = 1
 """To be raised when what is read from an entry changes, so that no stage takes up results of the earlier code."""
 
 WANTED = frozenset({("n1", "xyz"), ("g", "u_qm"), ("n1", "u_qm_prime")})
-
-OVERLAP = 0.4
-"""[Angstrom] Atoms closer than this overlap: half the bond of H2, far inside the 0.1 hartree that the archive spans."""
-
-MAX_PAIR_DISTANCES = 200_000
-"""Worked on at a time when looking for overlaps, so that long trajectories need no more memory than short ones."""
 
 
 class EntryError(ValueError):
@@ -121,25 +116,6 @@ def read_checked_entry(folder: str | os.PathLike, name: str = "", max_force: flo
         entry=name,
     )
     return CheckedEntry(entry, dropped)
-
-
-def find_overlaps(coords: numpy.ndarray) -> numpy.ndarray:
-    """Which conformers have two atoms closer than ``OVERLAP``.
-
-    Args:
-        coords: [Angstrom] ``shape=(n_confs, n_atoms, 3)``.
-
-    Returns:
-        ``shape=(n_confs,)`` bool.
-    """
-    first, second = numpy.triu_indices(coords.shape[1], 1)
-    overlaps = numpy.zeros(len(coords), dtype=bool)
-    step = max(1, MAX_PAIR_DISTANCES // max(1, len(first)))
-    for start in range(0, len(coords), step):
-        part = coords[start : start + step]
-        squares = ((part[:, first] - part[:, second]) ** 2).sum(-1)
-        overlaps[start : start + step] = (squares < OVERLAP**2).any(-1)
-    return overlaps
 
 
 def _read_molecule(path: pathlib.Path) -> LabelledMolecule:

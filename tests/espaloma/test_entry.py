@@ -8,15 +8,9 @@ import numpy
 import pytest
 from rdkit import Chem
 
-from common.espaloma.entry import (
-    OVERLAP,
-    EntryError,
-    convert_gradient_to_force,
-    find_overlaps,
-    read_checked_entry,
-    read_entry,
-)
+from common.espaloma.entry import EntryError, convert_gradient_to_force, read_checked_entry, read_entry
 from common.espaloma.writer import write_entry
+from common.geometry.overlaps import OVERLAP
 from common.heterograph.reader import Heterograph
 from common.heterograph.writer import write_heterograph
 from common.molecules.conformers import embed_conformers
@@ -155,16 +149,6 @@ def test_entry_with_no_conformer_left(ethanol):
     change_graph(ethanol, lambda frames: frames["g"]["u_qm"].fill(numpy.nan))
     with pytest.raises(EntryError, match=r"12: no conformer is left of 4: 4 with coordinates, energy or gradient not"):
         read_entry(ethanol)
-
-
-def test_overlaps_are_found_in_every_conformer_of_a_long_path():
-    generator = numpy.random.default_rng(0)
-    lattice = numpy.stack(numpy.meshgrid(*[numpy.arange(4.0)] * 3), -1).reshape(-1, 3)
-    coords = numpy.repeat(lattice[None], 500, 0) + generator.uniform(-0.1, 0.1, (500, 64, 3))
-    bad = generator.random(500) < 0.1
-    coords[bad, 17] = coords[bad, 40] + [0.0, 0.0, 0.9 * OVERLAP]
-    numpy.testing.assert_array_equal(find_overlaps(coords), bad)
-    assert not find_overlaps(numpy.zeros((2, 1, 3))).any()  # a single atom overlaps with nothing
 
 
 # --- stereochemistry -------------------------------------------------------------------------------------------------

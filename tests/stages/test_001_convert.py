@@ -10,9 +10,9 @@ import sys
 import numpy
 import pytest
 
+from common.data.accounts import MAX_REASONS
 from common.data.dataset import open_dataset, read_entries, read_provenance
 from common.data.shards import reserve_output
-from common.espaloma.conversion import MAX_REASONS
 from common.espaloma.entry import read_entry
 from common.espaloma.writer import write_entry
 from common.molecules.mapped_smiles import from_smiles
