@@ -9,10 +9,11 @@ STABLE := outputs/example-stable$(addprefix -,$(PRESET))
 GENERATION := outputs/example-generate$(addprefix -,$(PRESET))
 COARSE := outputs/example-coarse-grain$(addprefix -,$(PRESET))
 
-.PHONY: help example example-campaign example-stable example-generate example-coarse-grain test lint rooms clean
+.PHONY: help example own example-campaign example-stable example-generate example-coarse-grain test lint rooms clean
 
 help:
 	@echo "make example   install into .venv and run the five stages on the example archive, about five minutes"
+	@echo "make own DATA=FILE   import your own energies and forces, fit example/starter.offxml (or FORCE_FIELD=FILE) to them, report"
 	@echo "make example-campaign   the same for active learning: nine campaigns for ethanol and their comparison, ten minutes"
 	@echo "make example-stable     the same for stable dynamics: a potential and a force field of ethanol repaired, eight minutes"
 	@echo "make example-generate   the same for generation: train on 7,400 small molecules, generate 2,000, filter them, ten minutes"
@@ -39,6 +40,18 @@ example: .venv/installed
 	$(BIN)/python 003-cluster-and-filter.py --input $(EXAMPLE)/data-raw --parameters $(EXAMPLE)/starter.pt --output $(EXAMPLE)/data-clustered
 	$(BIN)/python 004-train.py --data $(EXAMPLE)/data-clustered --parameters $(EXAMPLE)/starter.pt --output $(EXAMPLE)/runs
 	$(BIN)/python 005-analyze.py $(EXAMPLE)/runs --output $(EXAMPLE)/analysis
+
+# From your own calculations to a force field: DATA is a file, or several, that 001-import-own-data.py reads, OPTIONS are
+# its options, and FORCE_FIELD is what is fitted.
+OWN := outputs/own
+FORCE_FIELD := example/starter.offxml
+
+own: .venv/installed
+	$(BIN)/python 001-import-own-data.py $(DATA) $(OPTIONS) --output $(OWN)/data-raw
+	$(BIN)/python 002-parameterize.py --force-field $(FORCE_FIELD) --input $(OWN)/data-raw --output $(OWN)/parameters.pt
+	$(BIN)/python 003-cluster-and-filter.py --input $(OWN)/data-raw --parameters $(OWN)/parameters.pt --output $(OWN)/data-clustered
+	$(BIN)/python 004-train.py --data $(OWN)/data-clustered --parameters $(OWN)/parameters.pt --output $(OWN)/runs
+	$(BIN)/python 005-analyze.py $(OWN)/runs --output $(OWN)/analysis
 
 # Nine campaigns, two at a time: three modes, three seeds; what is said of each goes to its log, the errors to the console.
 # PRESET=ci is the same in a minute, for its own sake; PRESET=comparison that of docs/active-learning.md, fifteen campaigns for a molecule.
@@ -119,4 +132,4 @@ rooms: .venv/installed
 	$(BIN)/python -m tests.house
 
 clean:
-	rm -rf .venv $(EXAMPLE) $(CAMPAIGNS) $(GENERATION) $(COARSE)
+	rm -rf .venv $(EXAMPLE) $(OWN) $(CAMPAIGNS) $(GENERATION) $(COARSE)

@@ -1,7 +1,7 @@
 """Runs every command of the README, in its order, in a copy of the working tree.
 
-The example archive stands in for the download and its force field for Sage; words in capitals get values. What is not
-run here: installing, downloading, make (``.ci/run`` calls it), torchrun and --resume
+The example archive stands in for the download and for one's own data, its force field for Sage; words in capitals get
+values. What is not run here: installing, downloading, make (``.ci/run`` calls it), torchrun and --resume
 (``tests/stages/test_004_train.py``).
 """
 
@@ -18,6 +18,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+
+from own_data import write_own_data
 
 ROOT = pathlib.Path(__file__).parents[1]
 COMMAND = re.compile(
@@ -39,6 +41,7 @@ def copy_project(folder: pathlib.Path) -> None:
     shutil.copytree(ROOT / "example" / "8150601", folder / "outputs" / "8150601")
     (folder / "force-fields").mkdir(exist_ok=True)
     shutil.copy(ROOT / "example" / "starter.offxml", folder / "force-fields" / "openff-2.1.0.offxml")
+    write_own_data(folder / "my-conformers.xyz")
 
 
 def fill_in(command: str, folder: pathlib.Path) -> list[str]:

@@ -11,7 +11,7 @@ from common.plausibility.doubts import Doubt
 from common.units import BOHR_TO_ANGSTROM
 
 NORMAL = (0.7, 1.4)
-"""Length of a bond over the sum of covalent radii; organic molecules have 0.85 to 1.25, hot ones a little more."""
+"""Length of a bond over the sum of covalent radii; hot organic molecules have 0.75 to 1.2."""
 
 BROKEN = (0.55, 1.6)
 """Of a bond beyond these in the median conformer, the atoms are not bonded."""
@@ -53,7 +53,7 @@ def list_bonds(smiles: str) -> Bonded:
     table = Chem.GetPeriodicTable()
     numbers = numpy.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
     radii = numpy.array([table.GetRcovalent(int(number)) for number in numbers])
-    pairs = numpy.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()]).reshape(-1, 2)
+    pairs = numpy.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()], dtype=int).reshape(-1, 2)
     ordered = numpy.where((numbers[pairs[:, 0]] == 1)[:, None], pairs, pairs[:, ::-1])
     hydrogens = ordered[(numbers[ordered[:, 0]] == 1) & (numbers[ordered[:, 1]] > 1)]
     return Bonded(pairs, radii[pairs].sum(1), hydrogens, numbers[hydrogens[:, 1]])

@@ -53,10 +53,14 @@ def test_presets_are_of_a_stage_and_allowed(path):
 
 
 WRONG = [
-    ("001", ["--sources", "gen3"], "gen3"),
-    ("001", ["--max-force", "0"], "max_force = 0.0: must be greater than 0"),
-    ("001", ["--n-workers", "0"], "n_workers = 0: must be greater than or equal to 1"),
-    ("001", ["--max-failed-fraction", "1.5"], "max_failed_fraction = 1.5: must be less than or equal to 1"),
+    ("001-convert", ["--sources", "gen3"], "gen3"),
+    ("001-convert", ["--max-force", "0"], "max_force = 0.0: must be greater than 0"),
+    ("001-convert", ["--n-workers", "0"], "n_workers = 0: must be greater than or equal to 1"),
+    ("001-convert", ["--max-failed-fraction", "1.5"], "max_failed_fraction = 1.5: must be less than or equal to 1"),
+    ("001-import", [], "name at least one file"),
+    ("001-import", ["a.xyz", "--name", "a/b"], "name = 'a/b': letters, digits and . + - only"),
+    ("001-import", ["a.xyz", "--energy-unit", "cal"], "'cal': no unit of energy that is known"),
+    ("001-import", ["a.xyz", "--doubts", "ignore"], "invalid choice 'ignore'"),
     ("002", ["--engine", "amber"], "invalid choice 'amber'"),
     ("002", ["--input", "here", "--smiles", "there"], "leave one of them out"),
     ("003", ["--rmsd-threshold", "-0.1"], "rmsd_threshold = -0.1: must be greater than 0"),
