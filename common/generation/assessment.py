@@ -24,6 +24,7 @@ from common.molecules.perception import (
     perceive_bonds,
 )
 from common.processes.interrupts import end_with_parent, hold_ctrl_c
+from common.processes.main_module import spare_main_module
 from common.processes.progress import make_bar
 from common.processes.threads import give_one_thread
 
@@ -126,7 +127,7 @@ def examine_all(
     with hold_ctrl_c(), give_one_thread():
         pool = pebble.ProcessPool(max_workers=n_workers, initializer=end_with_parent, context=context)
     try:
-        with make_bar(total=len(geometries), desc=description, unit="molecule") as bar:
+        with spare_main_module(), make_bar(total=len(geometries), desc=description, unit="molecule") as bar:
             results = []
             for chunk, examined in zip(chunks, _run(pool, chunks, settings, CHUNK_SIZE * time_limit), strict=True):
                 if examined is None:  # one of them hangs, or took the process with it

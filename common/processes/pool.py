@@ -3,6 +3,7 @@
 import collections.abc
 import concurrent.futures
 import concurrent.futures.process
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -10,6 +11,7 @@ import multiprocessing
 import typing
 
 from common.processes.interrupts import end_with_parent, hold_ctrl_c, kill_workers
+from common.processes.main_module import is_of_main_module, spare_main_module
 from common.processes.memory import measure_peak_memory, remember_worker
 from common.processes.progress import make_bar
 from common.processes.threads import give_one_thread
@@ -46,6 +48,7 @@ def run_in_processes(
 
     Each worker is a fresh process with one thread; with ``n_workers=1`` the work is done in this process. No more
     than a few items for each worker are under way or waiting to be taken: memory does not grow with their number.
+    Workers load the script that was started only if ``function`` is defined there; items must not be.
 
     Args:
         function: a module-level function, or a ``functools.partial`` of one (it is sent to each worker once, by name);
@@ -78,9 +81,11 @@ def _run_pool(
         n_workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(prepared,)
     )
     others = multiprocessing.active_children()
+    needs_script = is_of_main_module(prepared)
 
     def submit(n_items: int) -> list[concurrent.futures.Future]:
-        with hold_ctrl_c(), give_one_thread():  # the executor starts its processes one after the other, as need be
+        lightly = contextlib.nullcontext() if needs_script else spare_main_module()
+        with hold_ctrl_c(), give_one_thread(), lightly:  # the executor starts its processes one by one, as need be
             return [executor.submit(_run_item, item) for item in itertools.islice(items, n_items)]
 
     try:
