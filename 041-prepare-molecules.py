@@ -28,16 +28,16 @@ import typing
 import numpy
 from rdkit import Chem
 
+from common.calculators.tight_binding import GFN2
 from common.data.dataset import open_dataset, read_entries
 from common.data.molecule_database import Database, Molecule, read_database, read_packed, write_database, write_packed
 from common.files.fingerprints import compute_fingerprint
+from common.generation.connectivity import find_connected
 from common.generation.preparation import (
-    METHOD,
     QM9_PROPERTIES,
     UNITS,
     Failure,
     GeometrySettings,
-    find_connected,
     make_molecules,
     read_qm9,
     take_entry,
@@ -174,7 +174,7 @@ def main() -> None:
     metadata = {
         "stage": "041-prepare-molecules",
         "source": settings.source,
-        "level": METHOD if settings.source in ("enumerate", "packed") else "",
+        "level": GFN2 if settings.source in ("enumerate", "packed") else "",
         "left_out": {"disconnected": dict(connected.gaps), "failures": database.metadata.get("failures", [])},
     }
     path = settings.output / f"{settings.name}.db"

@@ -32,8 +32,8 @@ from common.data.molecule_database import Database, read_database
 from common.files.artifacts import MissingArtifactError
 from common.files.fingerprints import compute_content_hash
 from common.files.plain import write_json
+from common.generation.connectivity import find_connected
 from common.generation.placement import GridSettings
-from common.generation.preparation import find_connected
 from common.generation.samples import COMPUTED, check_sample
 from common.generation.sampling import Sampler, SamplingSettings
 from common.generators.conditions import ConditionSettings, check_conditions

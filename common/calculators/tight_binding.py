@@ -8,7 +8,9 @@ import numpy
 from common.calculators.interface import CalculationError, EnergyForces, check_closed_shell
 from common.units import BOHR_TO_ANGSTROM, HARTREE_PER_BOHR_TO_KCAL_PER_MOL_ANGSTROM, HARTREE_TO_KCAL_PER_MOL
 
-METHODS = ("GFN2-xTB", "GFN1-xTB")
+GFN2 = "GFN2-xTB"
+
+METHODS = (GFN2, "GFN1-xTB")
 """Bannwarth, Ehlert, Grimme, JCTC 15, 1652 (2019); Grimme, Bannwarth, Shushkov, JCTC 13, 1989 (2017)."""
 
 

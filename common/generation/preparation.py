@@ -1,11 +1,10 @@
 """Molecules to learn from: made of SMILES and relaxed, or taken from data sets and archives; which can be placed."""
 
-import collections
 import dataclasses
 import pathlib
 import tarfile
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy
 from rdkit import Chem
@@ -13,10 +12,9 @@ from rdkit.Chem import rdForceFieldHelpers
 
 from common.calculators.interface import CalculationError
 from common.calculators.relaxation import relax
-from common.calculators.tight_binding import TightBinding
+from common.calculators.tight_binding import GFN2, TightBinding
 from common.data.dataset import Entry
 from common.data.molecule_database import Molecule
-from common.generators.trajectories import find_neighbors, label_fragments
 from common.molecules.bonding import is_bonded_as_drawn
 from common.molecules.conformers import attach_conformers, embed_conformers
 from common.molecules.formulas import NUMBERS
@@ -26,8 +24,6 @@ from common.units import EV_TO_KCAL_PER_MOL
 
 UNITS = {"energy": "eV", "gap": "eV", "homo": "eV", "lumo": "eV"}
 """Of what is computed here."""
-
-METHOD = "GFN2-xTB"
 
 N_MMFF_STEPS = 1000
 
@@ -100,7 +96,7 @@ def _make_conformer(mol: Chem.Mol, coords: numpy.ndarray, settings: GeometrySett
     if rdForceFieldHelpers.MMFFHasAllMoleculeParams(posed):
         rdForceFieldHelpers.MMFFOptimizeMolecule(posed, maxIters=N_MMFF_STEPS)
     coords = posed.GetConformer().GetPositions()
-    charge, level = Chem.GetFormalCharge(mol), TightBinding(METHOD)
+    charge, level = Chem.GetFormalCharge(mol), TightBinding(GFN2)
     if settings.relax:
         relaxation = relax(level, numbers, coords, charge, settings.max_force)
         if not relaxation.converged:
@@ -129,40 +125,6 @@ def take_entry(entry: Entry, only_lowest: bool) -> list[Molecule]:
     which = [int(entry.energy.argmin())] if only_lowest else range(entry.n_confs)
     energies = (entry.energy + entry.energy_offset) / EV_TO_KCAL_PER_MOL
     return [Molecule(numbers, entry.coords[i], {"energy": numpy.array(energies[i])}, smiles) for i in which]
-
-
-class Connected(typing.NamedTuple):
-    """Which molecules can be placed atom by atom.
-
-    Attributes:
-        is_connected: ``shape=(n_molecules,)`` bool.
-        gaps: of the others, how often the shortest way between two parts leads from which element to which.
-    """
-
-    is_connected: numpy.ndarray
-    gaps: collections.Counter[str]
-
-
-def find_connected(molecules: Sequence[Molecule], placement_cutoff: float, radius_factor: float | None) -> Connected:
-    """Tells molecules whose neighbours hang together from those that fall apart.
-
-    Args:
-        molecules: any.
-        placement_cutoff, radius_factor: which atoms are neighbours, see
-            :func:`common.generators.trajectories.find_neighbors`.
-    """
-    table = Chem.GetPeriodicTable()
-    is_connected, gaps = numpy.ones(len(molecules), dtype=bool), collections.Counter[str]()
-    for i, molecule in enumerate(molecules):
-        labels = label_fragments(find_neighbors(molecule.numbers, molecule.coords, placement_cutoff, radius_factor))
-        if not labels.any():
-            continue
-        is_connected[i] = False
-        distances = numpy.linalg.norm(molecule.coords[:, None] - molecule.coords[None, :], axis=2)
-        distances[labels[:, None] == labels[None, :]] = numpy.inf
-        pair = numpy.unravel_index(distances.argmin(), distances.shape)
-        gaps["-".join(sorted(table.GetElementSymbol(int(molecule.numbers[atom])) for atom in pair))] += 1
-    return Connected(is_connected, gaps)
 
 
 QM9_PROPERTIES = {

@@ -15,10 +15,9 @@ import numpy
 
 from common.calculators.interface import CalculationError
 from common.calculators.relaxation import Relaxation, relax
-from common.calculators.tight_binding import TightBinding
+from common.calculators.tight_binding import GFN2, TightBinding
 from common.data.dataset import Entry, ShardWriter, finish_dataset
 from common.generation.assessment import Examined, examine
-from common.generation.preparation import METHOD
 from common.generators.batches import Geometry
 from common.molecules.mapped_smiles import perceive, to_mapped_smiles
 from common.molecules.perception import PerceptionSettings
@@ -67,7 +66,7 @@ def refine(task: tuple[Geometry, str], max_force: float, settings: PerceptionSet
         settings: of the perception.
     """
     geometry, flat = task
-    level = TightBinding(METHOD)
+    level = TightBinding(GFN2)
     frames: list[tuple[numpy.ndarray, float, numpy.ndarray]] = []
 
     def keep(coords: numpy.ndarray, energy: float, forces: numpy.ndarray) -> None:

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy
 
 from common.calculators.interface import CalculationError
-from common.calculators.tight_binding import TightBinding
-from common.generation.preparation import METHOD
+from common.calculators.tight_binding import GFN2, TightBinding
 from common.generation.sampling import Generated, Request, Sampler
 from common.generators.conditions import Condition
 from common.molecules.perception import PerceptionError, name_molecule, perceive_bonds
@@ -80,7 +79,7 @@ def has_composition(numbers: numpy.ndarray, counts: numpy.ndarray, types: Sequen
 def compute_quantity(one: Generated, quantity: str) -> float | None:
     """One of ``COMPUTED`` [eV] at the geometry as it was generated; None where the SCF does not converge."""
     try:
-        electrons = TightBinding(METHOD).compute_electronic_structure(one.numbers, one.coords, 0)
+        electrons = TightBinding(GFN2).compute_electronic_structure(one.numbers, one.coords, 0)
     except CalculationError:
         return None
     return float(getattr(electrons, quantity)) / EV_TO_KCAL_PER_MOL

@@ -6,15 +6,12 @@ import tarfile
 import numpy
 import pytest
 
-from common.calculators.tight_binding import TightBinding
+from common.calculators.tight_binding import GFN2, TightBinding
 from common.data.dataset import Entry
-from common.data.molecule_database import Molecule
 from common.generation.preparation import (
-    METHOD,
     QM9_PROPERTIES,
     Failure,
     GeometrySettings,
-    find_connected,
     make_molecules,
     parse_qm9,
     read_qm9,
@@ -43,7 +40,7 @@ def formamide():
 def test_a_molecule_is_relaxed_and_has_its_properties(formamide):
     (molecule,) = formamide
     assert molecule.smiles == "NC=O"
-    level = TightBinding(METHOD)
+    level = TightBinding(GFN2)
     forces = level(molecule.numbers, molecule.coords, 0).forces
     assert numpy.linalg.norm(forces, axis=1).max() <= 1.0
     electrons = level.compute_electronic_structure(molecule.numbers, molecule.coords, 0)
@@ -54,7 +51,7 @@ def test_a_molecule_is_relaxed_and_has_its_properties(formamide):
 
 def test_without_relaxation_the_minimum_of_mmff_stays(formamide):
     (molecule,) = make_molecules("NC=O", GeometrySettings(relax=False))
-    forces = TightBinding(METHOD)(molecule.numbers, molecule.coords, 0).forces
+    forces = TightBinding(GFN2)(molecule.numbers, molecule.coords, 0).forces
     assert numpy.linalg.norm(forces, axis=1).max() > 2.0
     assert molecule.properties["energy"] > formamide[0].properties["energy"]
 
@@ -86,16 +83,6 @@ def test_entries_of_data_sets_give_their_conformers_with_energies():
     numpy.testing.assert_array_equal(lowest.coords, entry.coords[1])
     assert (lowest.numbers.tolist(), lowest.smiles) == ([1, 8, 1], "O")
     assert len(take_entry(entry, only_lowest=False)) == 2
-
-
-def test_molecules_that_fall_apart_are_counted_by_the_elements_at_the_gap():
-    water = Molecule(numpy.array([8, 1, 1]), numpy.array([[0.0, 0, 0], [0, 0.76, 0.59], [0, -0.76, 0.59]]))
-    stretched = Molecule(numpy.array([9, 9]), numpy.array([[0.0, 0, 0], [0, 0, 1.42]]))
-    pieces = Molecule(numpy.array([8, 1, 6, 9]), numpy.array([[0.0, 0, 0], [0, 0, 0.96], [0, 0, 3.0], [0, 0, 4.3]]))
-    found = find_connected([water, stretched, pieces], 1.7, 1.1)
-    assert found.is_connected.tolist() == [True, False, False]
-    assert found.gaps == {"F-F": 1, "C-H": 1}
-    assert find_connected([stretched], 1.7, None).is_connected.all()
 
 
 def test_a_file_of_qm9_is_read():
