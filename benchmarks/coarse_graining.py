@@ -261,7 +261,10 @@ def compare_costs() -> None:
     costs = measure_costs(candidates, data.system)
     print("sums over sites: " + ", ".join(f"{n} sites {cost:.1f} us" for n, cost in costs.sites.items()))
     for name, cost in costs.candidates.items():
-        print(f"{name}: {cost:.1f} us a pair, as much as {costs.crossovers[name]:.0f} sites a body")
+        print(
+            f"{name}: {cost:.1f} us a pair, as much as {costs.crossovers[name]:.0f} sites a body; by torch "
+            f"{costs.by_torch[name]:.1f} us, {costs.torch_crossovers[name]:.0f} sites"
+        )
 
 
 def _since(start: float) -> float:

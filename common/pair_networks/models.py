@@ -21,6 +21,7 @@ import torch
 
 from common.geometry.bodies import Body
 from common.pair_networks.anchors import Anchors
+from common.pair_networks.compiled import CODES, PointNetwork, differentiate_points
 from common.pair_networks.frames import PairInputs
 from common.pair_networks.perceptron import ACTIVATIONS, Perceptron, draw_weights
 from common.potentials.body_pairs import Orientations, PairGradient
@@ -158,7 +159,8 @@ class PointModel(PairModel):
         self.sharpness = 1.0 / (OVERLAP * self.spacing) ** 2
         centres = torch.linspace(logarithms[0], logarithms[1], n_radial, dtype=dtype)
         self.register_buffer("centres", centres, persistent=False)
-        self.activate = ACTIVATIONS[activation]
+        self.activation, self.activate = activation, ACTIVATIONS[activation]
+        self._exported: tuple[tuple[tuple[int, int], ...], PointNetwork] | None = None
         self.weights, self.biases = torch.nn.ParameterList(), torch.nn.ParameterList()
         for own, other in ((first, second),) if self.is_alike else ((first, second), (second, first)):
             for _ in own.sizes:
@@ -176,7 +178,9 @@ class PointModel(PairModel):
         return self.network.evaluate(pooled)
 
     def compute_gradient(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
-        """See :class:`PairModel`."""
+        """See :class:`PairModel`; compiled where no gradient by weights is to follow."""
+        if not torch.is_grad_enabled() and d.device.type == "cpu":
+            return self._compute_compiled(d, first, second)
         separations = self._separate(d, first, second)
         squares = (separations * separations).sum(0)
         radial, centred = self._compute_radial(squares)
@@ -196,6 +200,44 @@ class PointModel(PairModel):
         n_radial = len(self.centres)
         everything = torch.cat([one.unflatten(0, (-1, n_radial)).transpose(0, 1).flatten(1) for one in densities], 1)
         self.scales.copy_(1.0 / everything.std(1).clamp(min=1e-3))
+
+    def _compute_compiled(self, d: torch.Tensor, first: Orientations, second: Orientations) -> PairGradient:
+        arrays = (values.to(torch.float64).contiguous().numpy() for values in (d, first.rotations, second.rotations))
+        return PairGradient(
+            *(torch.from_numpy(own).to(d.dtype) for own in differentiate_points(self._export(), *arrays))
+        )
+
+    def _export(self) -> PointNetwork:
+        """All numbers as the compiled code takes them; made anew where a weight has changed."""
+        versions = tuple((values.data_ptr(), values._version) for values in (*self.parameters(), self.scales))
+        if self._exported is None or self._exported[0] != versions:
+            self._exported = versions, self._build_network()
+        return self._exported[1]
+
+    def _build_network(self) -> PointNetwork:
+        sizes = [numpy.array(one.sizes) for one in self.anchors]
+        scaled, biases = ([_to_array(values) for values in own] for own in self._list_layers())
+        n_inputs = max(weight.shape[1] for weight in scaled)
+        first = numpy.stack([numpy.pad(weight, ((0, 0), (0, n_inputs - weight.shape[1]))) for weight in scaled])
+        network, width = self.network, len(scaled[0])
+        deep = numpy.array([_to_array(weight) for weight in network.weights]).reshape(-1, width, width)
+        return PointNetwork(
+            points=numpy.concatenate([_to_array(points) for points in self.points]),
+            n_first=int(sizes[0].sum()),
+            groups=numpy.concatenate([numpy.repeat(numpy.arange(len(own)), own) for own in sizes]),
+            layer_ends=numpy.concatenate(sizes).cumsum(),
+            centres=_to_array(self.centres),
+            sharpness=self.sharpness,
+            first_weights=first,
+            first_transposed=numpy.ascontiguousarray(first.transpose(0, 2, 1)),
+            first_biases=numpy.stack(biases),
+            weights=deep,
+            transposed=numpy.ascontiguousarray(deep.transpose(0, 2, 1)),
+            biases=numpy.array([_to_array(bias) for bias in network.biases]).reshape(-1, width),
+            last=_to_array(network.last),
+            linear=_to_array(network.linear),
+            activation=CODES[self.activation],
+        )
 
     def _separate(self, d: torch.Tensor, first: Orientations, second: Orientations) -> torch.Tensor:
         places = [place_sites(one.rotations, points) for one, points in zip((first, second), self.points, strict=True)]
@@ -255,3 +297,7 @@ class PointModel(PairModel):
     @property
     def _n_points(self) -> int:
         return len(self.points[0]) + len(self.points[1])
+
+
+def _to_array(values: torch.Tensor) -> numpy.ndarray:
+    return values.detach().cpu().to(torch.float64).numpy()

@@ -30,13 +30,16 @@ class Costs:
 
     Attributes:
         sites: by number of sites of a body, of the sum of Lennard-Jones and Coulomb terms.
-        candidates: by name.
+        candidates: by name, as they are simulated: compiled where they can be.
         crossovers: by name, the number of sites from which on the candidate is cheaper; infinite where it never is.
+        by_torch, torch_crossovers: the same of candidates that are not compiled, as the sums over sites are not.
     """
 
     sites: dict[int, float]
     candidates: dict[str, float]
     crossovers: dict[str, float]
+    by_torch: dict[str, float]
+    torch_crossovers: dict[str, float]
 
 
 def measure_costs(candidates: collections.abc.Sequence[Candidate], system: BodySystem) -> Costs:
@@ -45,14 +48,27 @@ def measure_costs(candidates: collections.abc.Sequence[Candidate], system: BodyS
     pair = dataclasses.replace(system, bodies=(body, body), spring=None, box=None, cutoff=None)
     reach = 2.0 * float(abs(body.sites).max()) + 2.0
     timed = {n: _build_made_up(n) for n in SITES}
-    learned = {one.name: one.build(pair) for one in candidates}
-    sites, costs = dict.fromkeys(SITES, math.inf), dict.fromkeys(learned, math.inf)
+    learned = {one.name: _freeze(one.build(pair)) for one in candidates}
+    sites = dict.fromkeys(SITES, math.inf)
+    costs, by_torch = dict.fromkeys(learned, math.inf), dict.fromkeys(learned, math.inf)
     for _ in range(N_REPEATS):
         for n, potential in timed.items():
             sites[n] = min(sites[n], _time(potential, 12.0))
         for name, potential in learned.items():
             costs[name] = min(costs[name], _time(potential, reach))
-    return Costs(sites, costs, {name: _find_crossover(sites, cost) for name, cost in costs.items()})
+            by_torch[name] = min(by_torch[name], _time(potential, reach, is_compiled=False))
+    crossovers, others = (
+        {name: _find_crossover(sites, cost) for name, cost in own.items()} for own in (costs, by_torch)
+    )
+    return Costs(sites, costs, crossovers, by_torch, others)
+
+
+def _freeze(potential: BodyPotential) -> BodyPotential:
+    """Without gradients by weights, so that torch keeps no graph, whether or not it is told to."""
+    for term in (term for pairs in potential.groups for term in pairs.terms):
+        if isinstance(term, torch.nn.Module):
+            term.requires_grad_(False)
+    return potential
 
 
 def _build_made_up(n_sites: int) -> BodyPotential:
@@ -65,12 +81,12 @@ def _build_made_up(n_sites: int) -> BodyPotential:
     return BodySystem((body, body), terms).build_site_potential()
 
 
-def _time(potential: BodyPotential, distance: float) -> float:
+def _time(potential: BodyPotential, distance: float, is_compiled: bool = True) -> float:
     generator = torch.Generator().manual_seed(0)
     positions = torch.zeros(N_PAIRS, 2, 3, dtype=torch.float64)
     positions[:, 1, 0] = distance
     quaternions = draw_quaternions((N_PAIRS, 2), generator)
-    with torch.no_grad():
+    with torch.set_grad_enabled(not is_compiled):  # where no gradient may follow, models are compiled
         potential.compute_field(positions, quaternions)
         start = time.process_time()
         for _ in range(3):

@@ -25,6 +25,7 @@ from common.rollouts.ensembles import (
     build_histogram,
     choose_edges,
     compare_histograms,
+    compute_total_variation,
     prepare_liquid,
     sample_pairs,
     sample_structure,
@@ -178,21 +179,25 @@ class Study:
             name: {quantity: build_histogram(own[quantity], edges[quantity]) for quantity in QUANTITIES}
             for name, own in samples.items()
         }
-        agreements = {
-            name: {quantity: compare_histograms(own[quantity], histograms[EXACT][quantity]) for quantity in QUANTITIES}
-            for name, own in histograms.items()
-            if name != EXACT
+        compared = {
+            measure: {
+                name: {quantity: compare(own[quantity], histograms[EXACT][quantity]) for quantity in QUANTITIES}
+                for name, own in histograms.items()
+                if name != EXACT
+            }
+            for measure, compare in (("agreement", compare_histograms), ("variation", compute_total_variation))
         }
-        for one in self.candidates:
-            own = agreements[one.name]
-            self.metrics["candidates"][one.name]["agreement"] = {**own, "all": sum(own.values()) / len(own)}
-        control = agreements.pop("control")
+        for measure, by_name in compared.items():
+            for own in by_name.values():
+                own["all"] = sum(own.values()) / len(own)
+            for one in self.candidates:
+                self.metrics["candidates"][one.name][measure] = by_name[one.name]
         histograms.pop("control")
         self.metrics["ensemble"] = {
             "n_chains": settings.n_chains,
             "time": n_frames * self.interval,
             "quantities": list(QUANTITIES),
-            "control": sum(control.values()) / len(control),
+            "control": {measure: by_name["control"]["all"] for measure, by_name in compared.items()},
         }
         figure = drawing.plot_distributions(histograms, self.colours, self.system.units)
         self.draw("distributions", figure, "Distributions of distance and orientation")

@@ -21,3 +21,5 @@ def test_costs_are_measured_in_one_run():
     assert found.sites[60] > found.sites[7] > 0.0
     assert math.isfinite(found.candidates["learned"])
     assert found.crossovers["learned"] > 1.0
+    assert found.by_torch["learned"] > found.candidates["learned"]
+    assert found.torch_crossovers["learned"] > found.crossovers["learned"]

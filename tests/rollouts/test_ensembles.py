@@ -13,6 +13,7 @@ from common.rollouts.ensembles import (
     build_histogram,
     choose_edges,
     compare_histograms,
+    compute_total_variation,
     measure_pairs,
     prepare_liquid,
     sample_pairs,
@@ -41,6 +42,9 @@ def test_samples_of_one_distribution_agree_and_of_two_do_not():
     one, same, other = (build_histogram(draw_chains(mean, seed), edges) for mean, seed in ((0, 0), (0, 1), (0.1, 2)))
     assert compare_histograms(one, same) >= 0.85
     assert compare_histograms(one, other) < 0.7
+    # the area between two Gaussians that are 0.1 widths apart: 2 Φ(0.05) - 1
+    assert compute_total_variation(one, other) == pytest.approx(0.04, abs=0.012)
+    assert compute_total_variation(one, same) < 0.015
 
 
 def test_quantities_of_a_pair():

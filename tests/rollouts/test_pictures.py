@@ -58,7 +58,9 @@ def test_horizons_and_distributions():
 def test_structures_and_costs():
     figure = pictures.plot_structures({name: Structure(X, X) for name in NAMES}, COLOURS, "molecular")
     assert list_labels(figure.axes[0]) == list(NAMES)
-    figure = pictures.plot_costs(Costs({1: 1.0, 10: 9.0}, {"one": 4.0}, {"one": 5.0}), COLOURS, 12)
+    figure = pictures.plot_costs(
+        Costs({1: 1.0, 10: 9.0}, {"one": 4.0}, {"one": 5.0}, {"one": 8.0}, {"one": 9.0}), COLOURS, 12
+    )
     assert list_labels(figure.axes[0]) == ["sum over sites", "one"]
     assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
     figure.canvas.draw()
