@@ -14,7 +14,7 @@ import typing
 
 import scipy.stats
 
-from common.active_learning.records import MODES, CampaignRecord, sum_busy_seconds
+from common.active_learning.records import MODES, CampaignRecord, Purchase, sum_busy_seconds
 
 LEVEL = 0.95
 """Of the intervals, Student's t over seeds."""
@@ -176,7 +176,7 @@ def describe_group(records: collections.abc.Sequence[CampaignRecord]) -> dict[st
     busy: collections.Counter[str] = collections.Counter()
     for record in records:
         busy.update(sum_busy_seconds(record))
-    chosen = [each for each in purchases if each.purpose != "audit"]
+    chosen = [each for record in records for each in _list_chosen(record)]
     overheads = [each for record in records for each in record.overheads]
     return {
         "n_campaigns": len(records),
@@ -184,6 +184,7 @@ def describe_group(records: collections.abc.Sequence[CampaignRecord]) -> dict[st
         "n_audits": len(audits),
         "n_audits_passed": sum(audit.passed for audit in audits),
         "n_wasted": sum(each.is_wasted for each in purchases),
+        "n_runs_of_chosen": len({(record.name, each.run) for record in records for each in _list_chosen(record)}),
         "regions_of_audits": dict(collections.Counter(e.region for e in purchases if e.purpose == "audit")),
         "regions_of_chosen": dict(collections.Counter(each.region for each in chosen)),
         "failures": dict(collections.Counter(each.reason for each in purchases if each.reason)),
@@ -192,6 +193,10 @@ def describe_group(records: collections.abc.Sequence[CampaignRecord]) -> dict[st
         "median_overhead": statistics.median(overheads) if overheads else None,
         "outcomes": dict(collections.Counter(record.outcome or "not ended" for record in records)),
     }
+
+
+def _list_chosen(record: CampaignRecord) -> list[Purchase]:
+    return [each for each in record.purchases if each.purpose != "audit"]
 
 
 def list_tests(records: collections.abc.Iterable[CampaignRecord]) -> list[str]:

@@ -59,13 +59,15 @@ class Purchase:
 
     Attributes:
         purpose: "audit", "active" or "random".
-        region: of the trajectory that its structure comes from.
+        run: of dynamics that its structure comes from, by its task.
+        region: of the trajectory of that run.
         round: of the models by whose word it was chosen, or that were audited.
         is_wasted: it failed, or has a force that is too large to train on.
         reason: why it failed; "" where it did not.
     """
 
     purpose: str
+    run: str
     region: str
     round: int
     is_wasted: bool
@@ -164,9 +166,9 @@ class _Story:
             reason = event["reason"]  # of a task that failed, too
             max_force = event.get("max_force")
             is_wasted = bool(reason) or (max_force is not None and max_force > self._beginning["max_force"])
-            trajectory = self._commands[command["frame"][0]]["trajectory"]
-            region = self._beginning["regions"][trajectory]
-            yield Purchase(command["purpose"], region, command["round"], is_wasted, reason)
+            run = command["frame"][0]
+            region = self._beginning["regions"][self._commands[run]["trajectory"]]
+            yield Purchase(command["purpose"], run, region, command["round"], is_wasted, reason)
 
     def list_audits(self, records: list[dict[str, typing.Any]]) -> collections.abc.Iterator[AuditRecord]:
         tolerance = self._beginning["steering"]["energy_tolerance"]

@@ -44,9 +44,9 @@ def make_record(mode="active", seed=0, errors=(4.0, 3.0, 2.0), calls=(20, 40, 60
         errors=rounds,
         audits=(AuditRecord(21, 0.1, 20, True), AuditRecord(22, 0.3, 20, False), AuditRecord(23, None, 20, False)),
         purchases=(
-            Purchase("audit", "known", 1, False, ""),
-            Purchase("active", "new", 1, True, "the SCF does not converge"),
-            Purchase("active", "new", 1, False, ""),
+            Purchase("audit", "sample-1", "known", 1, False, ""),
+            Purchase("active", "sample-2", "new", 1, True, "the SCF does not converge"),
+            Purchase("active", "sample-2", "new", 1, False, ""),
         ),
         spans=(Span("train", 0.0, 4.0), Span("calculate", 1.0, 2.0), Span("train", 4.0, 5.0)),
         overheads=(0.001, 0.003, 0.002),
@@ -125,6 +125,7 @@ def test_what_the_calculations_were():
     found = describe_group([make_record(seed=1), make_record(seed=2)])
     assert (found["n_purchases"], found["n_audits"], found["n_audits_passed"], found["n_wasted"]) == (6, 6, 2, 2)
     assert found["regions_of_chosen"] == {"new": 4}
+    assert found["n_runs_of_chosen"] == 2  # one in each campaign
     assert found["regions_of_audits"] == {"known": 2}
     assert found["failures"] == {"the SCF does not converge": 2}
     assert found["busy_seconds"] == {"calculate": 1.0, "train": 5.0}
