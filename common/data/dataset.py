@@ -36,9 +36,14 @@ SCHEMA = pyarrow.schema(
         ("entry", pyarrow.string()),
     ]
 )
-"""The columns of ``descent.targets.energy.DATA_SCHEMA`` and two of ours, which descent passes over."""
+"""The columns of ``descent.targets.energy.DATA_SCHEMA`` and two of ours, which descent passes over.
+
+A row without forces has null for their list, one without energies a list of as many nulls as it has conformers."""
 
 REQUIRED_COLUMNS = ("smiles", "coords", "energy", "forces")
+
+VALUES = {"coords": "coordinate", "energy": "energy", "forces": "force component"}
+"""What one number of a column is called."""
 
 BATCH_BYTES = 4_000_000
 """A record batch is written when it has grown to this size, so that a shard costs this much memory."""
@@ -48,11 +53,14 @@ BATCH_BYTES = 4_000_000
 class Entry:
     """Quantum energies and forces of the conformers of one molecule, from one place in the archive.
 
+    An entry may have energies alone, as torsion drives do, or forces alone; what it lacks is NaN throughout.
+
     Attributes:
         smiles: fully mapped, isomeric SMILES.
         coords: [Angstrom] ``shape=(n_confs, n_atoms, 3)`` float64.
-        energy: [kcal/mol] ``shape=(n_confs,)`` float64, relative to ``energy_offset``.
-        forces: [kcal/mol/Angstrom] ``shape=(n_confs, n_atoms, 3)`` float64, minus the gradient.
+        energy: [kcal/mol] ``shape=(n_confs,)`` float64, relative to ``energy_offset``; NaN where there are none.
+        forces: [kcal/mol/Angstrom] ``shape=(n_confs, n_atoms, 3)`` float64, minus the gradient; NaN where there are
+            none.
         energy_offset: [kcal/mol] what was subtracted from the energies, their mean.
         entry: where in the archive the entry comes from, e.g. "gen2-opt/12"; "" if unknown.
     """
@@ -66,7 +74,15 @@ class Entry:
 
     @property
     def n_confs(self) -> int:
-        return len(self.energy)
+        return len(self.coords)
+
+    @property
+    def has_energies(self) -> bool:
+        return self.energy.size == 0 or not bool(numpy.isnan(self.energy.flat[0]))
+
+    @property
+    def has_forces(self) -> bool:
+        return self.forces.size == 0 or not bool(numpy.isnan(self.forces.flat[0]))
 
     @property
     def n_atoms(self) -> int:
@@ -79,7 +95,7 @@ class Entry:
     def select(self, conformers: typing.Any) -> "Entry":
         """The entry with only these conformers (an index array or mask), energies relative to their own mean."""
         energy = self.energy[conformers]
-        mean = float(energy.mean())
+        mean = float(energy.mean()) if self.has_energies else 0.0
         return dataclasses.replace(
             self,
             coords=self.coords[conformers],
@@ -127,15 +143,18 @@ class ShardWriter:
 
 
 def _to_record_batch(entries: list[Entry]) -> pyarrow.RecordBatch:
-    def to_lists(arrays: list[numpy.ndarray]) -> pyarrow.Array:
-        offsets = numpy.cumsum([0, *(array.size for array in arrays)], dtype=numpy.int32)
-        return pyarrow.ListArray.from_arrays(offsets, numpy.concatenate([array.reshape(-1) for array in arrays]))
+    def to_lists(arrays: list[numpy.ndarray | None]) -> pyarrow.Array:
+        sizes = [0 if array is None else array.size for array in arrays]
+        offsets = pyarrow.array(numpy.cumsum([0, *sizes]), pyarrow.int32())
+        values = numpy.concatenate([numpy.zeros(0), *(array.reshape(-1) for array in arrays if array is not None)])
+        is_missing = pyarrow.array([array is None for array in arrays])
+        return pyarrow.ListArray.from_arrays(offsets, pyarrow.array(values, from_pandas=True), mask=is_missing)
 
     columns = [
         pyarrow.array([entry.smiles for entry in entries], pyarrow.string()),
         to_lists([entry.coords for entry in entries]),
         to_lists([entry.energy for entry in entries]),
-        to_lists([entry.forces for entry in entries]),
+        to_lists([entry.forces if entry.has_forces else None for entry in entries]),
         pyarrow.array([entry.energy_offset for entry in entries], pyarrow.float64()),
         pyarrow.array([entry.entry for entry in entries], pyarrow.string()),
     ]
@@ -249,32 +268,40 @@ def read_entries(
 ) -> collections.abc.Iterator[Entry]:
     """The entries of a data set in float64, read straight from the memory-mapped Arrow columns.
 
+    Energies or forces that a row lacks, as null or as an empty list, are NaN.
+
     Args:
         dataset: what :func:`open_dataset` gives.
         rows: which rows, in this order; all by default.
 
     Raises:
-        ValueError: the lengths of a row's columns disagree, or a value is not finite; the message names the row and
-            molecule.
+        ValueError: the lengths of a row's columns disagree, a value is not finite, or a row has neither energies nor
+            forces; the message names the row and molecule.
     """
     table = dataset.data.table
     columns = {name: table.column(name) for name in table.column_names}
     for row in range(len(table)) if rows is None else rows:
         values = {name: column[row] for name, column in columns.items()}
         smiles = values["smiles"].as_py()
+        lists = {name: values[name].values for name in ("coords", "energy", "forces")}
+        is_missing = {name: one is None or one.null_count == len(one) for name, one in lists.items()}
+        if is_missing["energy"] and is_missing["forces"]:
+            raise ValueError(f"row {row}, {smiles}: has neither energies nor forces; leave it out of the data set")
         coords, energy, forces = (
-            values[name].values.to_numpy(zero_copy_only=False) for name in ("coords", "energy", "forces")
+            numpy.zeros(0) if one is None else one.to_numpy(zero_copy_only=False) for one in lists.values()
         )
+        if is_missing["forces"]:
+            forces = numpy.full(coords.size, numpy.nan)
         n_confs = len(energy)
         if n_confs == 0 or coords.size != forces.size or coords.size % (3 * n_confs):
             raise ValueError(
                 f"row {row}, {smiles}: {coords.size} coordinates, {forces.size} force components and {n_confs} "
                 "energies do not belong together; run the stage that wrote the data set again"
             )
-        for name, array in (("coordinate", coords), ("energy", energy), ("force component", forces)):
-            if not numpy.isfinite(array).all():
+        for name, array in (("coords", coords), ("energy", energy), ("forces", forces)):
+            if not is_missing[name] and not numpy.isfinite(array).all():
                 raise ValueError(
-                    f"row {row}, {smiles}: a {name} is not finite; run the stage that wrote the data set again"
+                    f"row {row}, {smiles}: a {VALUES[name]} is not finite; run the stage that wrote the data set again"
                 )
         yield Entry(
             smiles=smiles,

@@ -152,6 +152,8 @@ def _look_up_masses(smiles: str) -> numpy.ndarray:
 
 
 def _check(folder: pathlib.Path, row: int, entry: Entry, arrays: dict[str, numpy.ndarray]) -> None:
+    if not (entry.has_energies and entry.has_forces):
+        raise ValueError(f"{folder}: row {row}, {entry.smiles}: frames need energies and forces; leave this row out")
     expected = {"velocities": entry.coords.size, "masses": entry.n_atoms, "cell": 3}
     for name, array in arrays.items():
         if array.size != expected[name] or not numpy.isfinite(array).all():

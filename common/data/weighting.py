@@ -22,7 +22,7 @@ class ConformerSelection:
 
 
 def weigh_conformers(entry: Entry, selection: ConformerSelection) -> tuple[Entry, numpy.ndarray]:
-    """The conformers that count, and their weights, which add up to 1.
+    """The conformers that count, and their weights, which add up to 1; all alike where there are no energies.
 
     Args:
         entry: all conformers.
@@ -31,6 +31,8 @@ def weigh_conformers(entry: Entry, selection: ConformerSelection) -> tuple[Entry
     Returns:
         The entry with the conformers that count, and their weights, ``shape=(n_confs,)``.
     """
+    if not entry.has_energies:
+        return entry, numpy.full(entry.n_confs, 1.0 / entry.n_confs)
     relative = entry.energy - entry.energy.min()
     if selection.energy_ceiling is not None:
         keep = relative <= selection.energy_ceiling

@@ -12,6 +12,7 @@ import functools
 import torch
 
 from common.fitting.priors import Prior, Strengths
+from common.fitting.source_weights import add_up_weights, check_source_weights, get_part_weights
 from common.forcefields.tensors import TensorForceField
 from common.sufficient_statistics.linearization import Linearization
 from common.sufficient_statistics.quadratic import QuadraticForm
@@ -106,23 +107,20 @@ def build_objective(
     Raises:
         ValueError: a weight is negative, or names a source that is not there.
     """
-    weights = dict(source_weights or {})
-    sources = {source for source, _ in statistics.groups}
-    for source, weight in weights.items():
-        if source not in sources:
-            raise ValueError(f"source weight for {source!r}, which is not among the data: {', '.join(sorted(sources))}")
-        if weight < 0.0:
-            raise ValueError(f"source weight of {source} is {weight}, it must not be negative")
-    groups = [(weights.get(source, 1.0), group) for (source, name), group in statistics.groups.items() if name == split]
-    total = sum(weight * group.n_entries for weight, group in groups)
-    if total == 0.0:
+    check_source_weights(source_weights or {}, {source for source, _ in statistics.groups})
+    groups = [(source, group) for (source, name), group in statistics.groups.items() if name == split]
+    total = add_up_weights(source_weights, groups)
+    if total.energy + total.forces == 0.0:
         return None
+    weighted = [(get_part_weights(source_weights, source), group) for source, group in groups]
+    energy = torch.stack([weight.energy * group.energy for weight, group in weighted]).sum(0)
+    forces = torch.stack([weight.forces * group.forces for weight, group in weighted]).sum(0)
     linearization = statistics.linearization
     return Objective(
         linearization=linearization,
         features=statistics.features,
         phi_reference=linearization.compute(linearization.reference)[statistics.features],
-        energy=QuadraticForm(torch.stack([weight * group.energy for weight, group in groups]).sum(0) / total),
-        forces=QuadraticForm(torch.stack([weight * group.forces for weight, group in groups]).sum(0) / total),
+        energy=QuadraticForm(energy / (total.energy or 1.0)),
+        forces=QuadraticForm(forces / (total.forces or 1.0)),
         force_weight=force_weight,
     )

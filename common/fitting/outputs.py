@@ -97,6 +97,8 @@ def summarise(
             "n_entries": sum(group.n_entries for group in groups),
             "n_molecules": statistics.n_molecules[split],
             "n_conformers": sum(group.n_conformers for group in groups),
+            "n_energies": sum(group.n_energies for group in groups),
+            "n_forces": sum(group.n_forces for group in groups),
         }
         for name in fields if split in objectives else ():
             for part in ("loss_energy", "loss_forces"):

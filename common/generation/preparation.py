@@ -118,7 +118,12 @@ def take_entry(entry: Entry, only_lowest: bool) -> list[Molecule]:
     Args:
         entry: of one of our data sets.
         only_lowest: the one of the lowest energy alone.
+
+    Raises:
+        ValueError: the entry has no energies.
     """
+    if not entry.has_energies:
+        raise ValueError(f"{entry.smiles}: has no energies; leave this row out of the data set")
     mol = from_mapped_smiles(entry.smiles)
     numbers = numpy.array([atom.GetAtomicNum() for atom in mol.GetAtoms()], dtype=numpy.int64)
     smiles = name_molecule(mol)

@@ -13,8 +13,9 @@ import torch
 
 from common.fitting.priors import Prior, Strengths
 from common.fitting.quadratic_program import ValenceProblem, solve_from_guess
+from common.fitting.source_weights import PartWeights, SourceWeights, add_up_weights, get_part_weights
 from common.sufficient_statistics.quadratic import QuadraticForm
-from common.sufficient_statistics.statistics import Statistics
+from common.sufficient_statistics.statistics import FoldStatistics, Statistics, list_folds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Fold:
     """A fold of the molecules and all the others.
 
     Attributes:
-        left_out, rest: the mean loss on each; see ``common.fitting.objective``.
+        left_out, rest: the mean loss on each; see ``common.fitting.objective``. Where some entries lack energies or
+            forces, the former is scaled so that the mean over all folds is that over all entries.
         weight: share of this fold in the mean over all entries.
     """
 
@@ -32,7 +34,7 @@ class Fold:
 
 
 def build_folds(
-    statistics: Statistics, force_weight: float = 1.0, source_weights: collections.abc.Mapping[str, float] | None = None
+    statistics: Statistics, force_weight: float = 1.0, source_weights: SourceWeights | None = None
 ) -> list[Fold]:
     """The losses with each fold left out.
 
@@ -44,24 +46,34 @@ def build_folds(
     Raises:
         ValueError: there are no two folds with data, so that nothing can be left out.
     """
-    weights = source_weights or {}
-    sums: dict[int, tuple[float, torch.Tensor]] = {}
-    for (source, number), fold in statistics.folds.items():
-        weight = weights.get(source, 1.0)
-        total, matrix = sums.get(number, (0.0, torch.zeros_like(fold.energy)))
-        sums[number] = (
-            total + weight * fold.n_entries,
-            matrix + weight * (fold.energy + force_weight * fold.forces),
-        )
-    parts = [part for _, part in sorted(sums.items()) if part[0] > 0.0]
-    if len(parts) < 2:
+    numbers = list_folds(statistics)
+    if len(numbers) < 2:
         raise ValueError("cross-validation needs two molecules and two folds at least; give a prior strength instead")
-    total = sum(weight for weight, _ in parts)
-    everything = torch.stack([matrix for _, matrix in parts]).sum(0)
-    return [
-        Fold(QuadraticForm(matrix / weight), QuadraticForm((everything - matrix) / (total - weight)), weight / total)
-        for weight, matrix in parts
-    ]
+    of = {
+        number: [(source, fold) for (source, n), fold in statistics.folds.items() if n == number] for number in numbers
+    }
+    counts = {number: add_up_weights(source_weights, of[number]) for number in numbers}
+    total = PartWeights(*(sum(parts) for parts in zip(*counts.values(), strict=True)))
+    energy = {number: _add_up(of[number], source_weights, "energy") for number in numbers}
+    forces = {number: _add_up(of[number], source_weights, "forces") for number in numbers}
+    all_energy, all_forces = (torch.stack(list(sums.values())).sum(0) for sums in (energy, forces))
+    folds = []
+    for number in numbers:
+        share = sum(counts[number]) / sum(total)
+        left_out = energy[number] / (total.energy or 1.0) + force_weight * forces[number] / (total.forces or 1.0)
+        rest = (all_energy - energy[number]) / (total.energy - counts[number].energy or 1.0)
+        rest = rest + force_weight * (all_forces - forces[number]) / (total.forces - counts[number].forces or 1.0)
+        folds.append(Fold(QuadraticForm(left_out / share), QuadraticForm(rest), share))
+    return folds
+
+
+def _add_up(
+    folds: collections.abc.Iterable[tuple[str, FoldStatistics]], weights: SourceWeights | None, part: str
+) -> torch.Tensor:
+    """The sum of the Gram matrices of one part, "energy" or "forces", each with the weight of its source."""
+    return torch.stack(
+        [getattr(get_part_weights(weights, source), part) * getattr(one, part) for source, one in folds]
+    ).sum(0)
 
 
 class VaryingForm:

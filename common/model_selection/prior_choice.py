@@ -14,6 +14,7 @@ from common.fitting.exact_fit import fit_valence
 from common.fitting.objective import Objective
 from common.fitting.priors import Kind, Strengths
 from common.fitting.quadratic_program import build_valence_problem
+from common.fitting.source_weights import SourceWeights
 from common.forcefields.trainable import Trainable, TrainedColumns
 from common.model_selection.cross_validation import CrossValidation, build_folds
 from common.model_selection.evidence import Evidence
@@ -101,7 +102,7 @@ def choose_prior(
     objectives: collections.abc.Mapping[str, Objective],
     trainable: Trainable,
     trained: TrainedColumns,
-    source_weights: collections.abc.Mapping[str, float],
+    source_weights: SourceWeights,
 ) -> PriorChoice:
     """Chooses the strengths of the priors of the valence terms; those of vdW get the best that all share.
 

@@ -91,7 +91,7 @@ class Statistics:
 
 def list_folds(statistics: Statistics) -> list[int]:
     """The folds that have entries."""
-    return sorted({number for (_, number), fold in statistics.folds.items() if fold.n_entries})
+    return sorted({number for (_, number), fold in statistics.folds.items() if fold.n_energies + fold.n_forces})
 
 
 def merge_validation(statistics: Statistics) -> Statistics:

@@ -1,5 +1,6 @@
 """Data sets: what is written comes back to the last bit, other programs can open it, damage is named."""
 
+import dataclasses
 import json
 import pathlib
 
@@ -20,6 +21,7 @@ from common.data.dataset import (
     read_fingerprint,
     read_provenance,
 )
+from common.data.index import index_dataset
 from tests.helpers import write_dataset
 
 SHAPES = ((1, 1), (3, 5), (7, 2))
@@ -181,3 +183,43 @@ def test_lengths_that_do_not_belong_together_are_named(tmp_path):
     write_dataset(tmp_path / "broken", [broken])
     with pytest.raises(ValueError, match="row 0, molecule 1: 45 coordinates, 36 force components and 3 energies"):
         list(read_entries(open_dataset(tmp_path / "broken")))
+
+
+def test_entries_may_lack_energies_or_forces(tmp_path):
+    first, second, third = make_entries()
+    energies_only = dataclasses.replace(second, forces=numpy.full_like(second.forces, numpy.nan))
+    forces_only = dataclasses.replace(third, energy=numpy.full_like(third.energy, numpy.nan), energy_offset=0.0)
+    assert (energies_only.has_energies, energies_only.has_forces) == (True, False)
+    assert (forces_only.has_energies, forces_only.has_forces) == (False, True)
+    write_dataset(tmp_path / "mixed", [first, energies_only, forces_only])
+    for found, expected in zip(
+        read_entries(open_dataset(tmp_path / "mixed")), (first, energies_only, forces_only), strict=True
+    ):
+        assert_equal(found, expected)
+    assert [row.n_confs for row in index_dataset(tmp_path / "mixed")] == [1, 3, 7]
+    assert datasets.load_from_disk(str(tmp_path / "mixed"))[1]["forces"] is None
+    chosen = forces_only.select([0, 2])
+    assert (chosen.has_energies, chosen.n_confs, chosen.energy_offset) == (False, 2, 0.0)
+
+
+def test_an_empty_list_of_forces_is_none(tmp_path):
+    record = {"smiles": ["C"], "coords": [[1.0, 2.0, 3.0]], "energy": [[1.0]], "forces": [[]]}
+    features = datasets.Features.from_arrow_schema(pyarrow.schema([(name, SCHEMA.field(name).type) for name in record]))
+    datasets.Dataset.from_dict(record, features=features).save_to_disk(str(tmp_path / "scan"))
+    [entry] = read_entries(open_dataset(tmp_path / "scan"))
+    assert (entry.has_energies, entry.has_forces, entry.forces.shape) == (True, False, (1, 1, 3))
+
+
+def test_nan_is_damage_and_nothing_at_all_is_named(tmp_path):
+    record = {"smiles": ["C"], "coords": [[1.0, 2.0, 3.0]], "energy": [[1.0]], "forces": [[float("nan")] * 3]}
+    features = datasets.Features.from_arrow_schema(pyarrow.schema([(name, SCHEMA.field(name).type) for name in record]))
+    datasets.Dataset.from_dict(record, features=features).save_to_disk(str(tmp_path / "damaged"))
+    with pytest.raises(ValueError, match="row 0, C: a force component is not finite"):
+        list(read_entries(open_dataset(tmp_path / "damaged")))
+    entry = make_entries()[0]
+    nothing = dataclasses.replace(
+        entry, **{n: numpy.full_like(getattr(entry, n), numpy.nan) for n in ("energy", "forces")}
+    )
+    write_dataset(tmp_path / "nothing", [nothing])
+    with pytest.raises(ValueError, match="row 0, molecule 0: has neither energies nor forces"):
+        list(read_entries(open_dataset(tmp_path / "nothing")))
