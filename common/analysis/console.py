@@ -58,7 +58,7 @@ def _print_errors(results: Results) -> None:
             print(f"  {name:<{max(width, 20)}}     {energy:<26}{force}".rstrip())
 
 
-def _format_cell(value: float, interval: Interval | None) -> str:
+def _format_cell(value: float | None, interval: Interval | None) -> str:
     return f"{format_number(value):>6}" + (f"  ({format_interval(interval)})" if interval else "")
 
 

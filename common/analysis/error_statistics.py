@@ -44,7 +44,8 @@ class ErrorSums:
     Attributes:
         names: of the candidates.
         sources, splits, keys, smiles: of each entry.
-        n_confs, n_components: conformers and force components of each entry, ``shape=(n_entries,)``.
+        n_confs: conformers of each entry, ``shape=(n_entries,)``.
+        n_energies, n_components: energies and force components likewise; 0 where an entry has none, as are the sums.
         energy_squares: Σ(ΔE - ΔE_ref)² [kcal²/mol²] ``shape=(n_candidates, n_entries)``.
         energy_magnitudes: Σ|ΔE - ΔE_ref| [kcal/mol] likewise.
         force_squares, force_magnitudes: Σ(F - F_ref)² and Σ|F - F_ref| over components, likewise, with 1/Angstrom.
@@ -57,6 +58,7 @@ class ErrorSums:
     keys: numpy.ndarray
     smiles: numpy.ndarray
     n_confs: numpy.ndarray
+    n_energies: numpy.ndarray
     n_components: numpy.ndarray
     energy_squares: numpy.ndarray
     energy_magnitudes: numpy.ndarray
@@ -73,11 +75,15 @@ def sum_errors(predictions: Predictions) -> ErrorSums:
     def add_up(values: numpy.ndarray) -> numpy.ndarray:
         return numpy.add.reduceat(values, starts, axis=-1)
 
-    raw = predictions.energies - predictions.reference
+    has_energies, has_forces = (
+        ~numpy.isnan(predictions.reference[starts]),
+        ~numpy.isnan(predictions.force_squares[0, starts]),
+    )
+    raw = numpy.nan_to_num(predictions.energies - predictions.reference, nan=0.0)
     centred = raw - numpy.repeat(add_up(raw) / n_confs, n_confs, axis=-1)
     weights = predictions.weights
     weighted = raw - numpy.repeat(add_up(weights * raw), n_confs, axis=-1)
-    force_squares = predictions.force_squares
+    force_squares = numpy.nan_to_num(predictions.force_squares, nan=0.0)
     return ErrorSums(
         names=predictions.names,
         sources=numpy.array([row.source for row in predictions.rows]),
@@ -85,11 +91,12 @@ def sum_errors(predictions: Predictions) -> ErrorSums:
         keys=numpy.array(predictions.keys),
         smiles=numpy.array([row.smiles for row in predictions.rows]),
         n_confs=n_confs,
-        n_components=3 * predictions.n_atoms * n_confs,
+        n_energies=n_confs * has_energies,
+        n_components=3 * predictions.n_atoms * n_confs * has_forces,
         energy_squares=add_up(centred**2),
         energy_magnitudes=add_up(numpy.abs(centred)),
         force_squares=add_up(force_squares),
-        force_magnitudes=add_up(predictions.force_magnitudes),
+        force_magnitudes=add_up(numpy.nan_to_num(predictions.force_magnitudes, nan=0.0)),
         loss_energy=add_up(weights * weighted**2),
         loss_forces=add_up(weights * force_squares) / (3 * predictions.n_atoms),
     )
@@ -127,33 +134,45 @@ def describe_group(errors: ErrorSums, chosen: numpy.ndarray, source: str, split:
         chosen: which entries, ``shape=(n_entries,)`` bool.
         source, split: what they have in common, "all" for nothing.
     """
-    n_confs, n_components = errors.n_confs[chosen].sum(), errors.n_components[chosen].sum()
+    n_energies, n_components = errors.n_energies[chosen].sum(), errors.n_components[chosen].sum()
+    n_with_energies, n_with_forces = ((n[chosen] > 0).sum() for n in (errors.n_energies, errors.n_components))
     resampling = resample_molecules(errors, chosen)
     candidates = {}
     for i, name in enumerate(errors.names):
-        loss_energy, loss_forces = (part[i, chosen].mean() for part in (errors.loss_energy, errors.loss_forces))
+        loss_energy = _divide(errors.loss_energy[i, chosen], n_with_energies)
+        loss_forces = _divide(errors.loss_forces[i, chosen], n_with_forces)
         candidates[name] = CandidateErrors(
-            energy_rmse=float(numpy.sqrt(errors.energy_squares[i, chosen].sum() / n_confs)),
+            energy_rmse=_take_root(_divide(errors.energy_squares[i, chosen], n_energies)),
             energy_rmse_interval=None if resampling is None else _find_interval(resampling.energy_rmse[i]),
-            force_rmse=float(numpy.sqrt(errors.force_squares[i, chosen].sum() / n_components)),
+            force_rmse=_take_root(_divide(errors.force_squares[i, chosen], n_components)),
             force_rmse_interval=None if resampling is None else _find_interval(resampling.force_rmse[i]),
-            energy_mae=float(errors.energy_magnitudes[i, chosen].sum() / n_confs),
-            force_mae=float(errors.force_magnitudes[i, chosen].sum() / n_components),
-            loss_energy=float(loss_energy),
-            loss_forces=float(loss_forces),
-            loss_energy_root=float(numpy.sqrt(loss_energy)),
-            loss_forces_root=float(numpy.sqrt(loss_forces)),
+            energy_mae=_divide(errors.energy_magnitudes[i, chosen], n_energies),
+            force_mae=_divide(errors.force_magnitudes[i, chosen], n_components),
+            loss_energy=loss_energy,
+            loss_forces=loss_forces,
+            loss_energy_root=_take_root(loss_energy),
+            loss_forces_root=_take_root(loss_forces),
         )
     return GroupErrors(
         source=source,
         split=split,
         n_entries=int(chosen.sum()),
         n_molecules=len(set(errors.keys[chosen])),
-        n_conformers=int(n_confs),
+        n_conformers=int(errors.n_confs[chosen].sum()),
         n_single_conformer_entries=int((errors.n_confs[chosen] == 1).sum()),
+        n_energies=int(n_energies),
         n_force_components=int(n_components),
         candidates=candidates,
     )
+
+
+def _divide(values: numpy.ndarray, n: int) -> float | None:
+    """The sum of the values by ``n``; None where that is 0."""
+    return float(values.sum() / n) if n else None
+
+
+def _take_root(value: float | None) -> float | None:
+    return None if value is None else value**0.5
 
 
 def resample_molecules(errors: ErrorSums, chosen: numpy.ndarray) -> Resampling | None:
@@ -162,7 +181,7 @@ def resample_molecules(errors: ErrorSums, chosen: numpy.ndarray) -> Resampling |
     The samples are the same for every candidate, so that differences between candidates can be resampled, too.
 
     Returns:
-        None where there are too few molecules.
+        None where there are too few molecules; NaN in samples whose molecules have no such data.
     """
     keys, molecules = numpy.unique(errors.keys[chosen], return_inverse=True)
     if len(keys) < MIN_MOLECULES:
@@ -171,20 +190,24 @@ def resample_molecules(errors: ErrorSums, chosen: numpy.ndarray) -> Resampling |
     def add_up(values: numpy.ndarray) -> numpy.ndarray:
         return numpy.bincount(molecules, weights=values[chosen], minlength=len(keys))
 
-    rows = [errors.n_confs, errors.n_components, *errors.energy_squares, *errors.force_squares]
+    rows = [errors.n_energies, errors.n_components, *errors.energy_squares, *errors.force_squares]
     sums = numpy.stack([add_up(row) for row in rows], axis=-1)
     random = numpy.random.default_rng(BOOTSTRAP_SEED)
     resampled = []
     for _ in range(0, N_RESAMPLES, _RESAMPLES_AT_ONCE):  # how often each molecule is drawn, in batches to save memory
         counts = random.multinomial(len(keys), numpy.full(len(keys), 1.0 / len(keys)), size=_RESAMPLES_AT_ONCE)
         resampled.append(counts @ sums)
-    n_confs, n_components, *squares = numpy.concatenate(resampled).T
+    n_energies, n_components, *squares = numpy.concatenate(resampled).T
     energy, forces = numpy.split(numpy.stack(squares), 2)
-    return Resampling(numpy.sqrt(energy / n_confs), numpy.sqrt(forces / n_components))
+    n_energies, n_components = (numpy.where(n > 0.0, n, numpy.nan) for n in (n_energies, n_components))
+    return Resampling(numpy.sqrt(energy / n_energies), numpy.sqrt(forces / n_components))
 
 
-def _find_interval(values: numpy.ndarray) -> Interval:
-    low, high = numpy.quantile(values, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
+def _find_interval(values: numpy.ndarray) -> Interval | None:
+    """None where too few samples have any such data."""
+    if numpy.isnan(values).mean() > 1.0 - CONFIDENCE:
+        return None
+    low, high = numpy.nanquantile(values, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
     return float(low), float(high)
 
 
@@ -217,11 +240,9 @@ def describe_molecules(errors: ErrorSums) -> list[MoleculeErrors]:
     def add_up(values: numpy.ndarray) -> numpy.ndarray:
         return numpy.bincount(molecules, weights=values, minlength=len(keys))
 
-    n_confs, n_components = add_up(errors.n_confs), add_up(errors.n_components)
-    energy = {n: numpy.sqrt(add_up(row) / n_confs) for n, row in zip(errors.names, errors.energy_squares, strict=True)}
-    forces = {
-        n: numpy.sqrt(add_up(row) / n_components) for n, row in zip(errors.names, errors.force_squares, strict=True)
-    }
+    n_confs = add_up(errors.n_confs)
+    energy = _divide_by_molecule(errors.names, map(add_up, errors.energy_squares), add_up(errors.n_energies))
+    forces = _divide_by_molecule(errors.names, map(add_up, errors.force_squares), add_up(errors.n_components))
     order = numpy.argsort(molecules, kind="stable")
     groups = numpy.split(order, numpy.cumsum(numpy.bincount(molecules))[:-1])
     return [
@@ -231,11 +252,21 @@ def describe_molecules(errors: ErrorSums) -> list[MoleculeErrors]:
             sources=" ".join(sorted(set(errors.sources[group]))),
             n_entries=len(group),
             n_conformers=int(n_confs[i]),
-            energy_rmse={name: float(values[i]) for name, values in energy.items()},
-            force_rmse={name: float(values[i]) for name, values in forces.items()},
+            energy_rmse={name: values[i] for name, values in energy.items()},
+            force_rmse={name: values[i] for name, values in forces.items()},
         )
         for i, (key, group) in enumerate(zip(keys, groups, strict=True))
     ]
+
+
+def _divide_by_molecule(
+    names: collections.abc.Sequence[str], sums: collections.abc.Iterable[numpy.ndarray], counts: numpy.ndarray
+) -> dict[str, list[float | None]]:
+    """By candidate the root mean square of each molecule; None where there is nothing to count."""
+    return {
+        name: [float(numpy.sqrt(one / n)) if n else None for one, n in zip(own, counts, strict=True)]
+        for name, own in zip(names, sums, strict=True)
+    }
 
 
 def describe_parameter_errors(
@@ -255,8 +286,8 @@ def describe_parameter_errors(
     """
     molecules = describe_molecules(errors)
     places = {record.molecule: i for i, record in enumerate(molecules)}
-    energy = numpy.array([record.energy_rmse[candidate] for record in molecules])
-    forces = numpy.array([record.force_rmse[candidate] for record in molecules])
+    energy = numpy.array([record.energy_rmse[candidate] for record in molecules], dtype=numpy.float64)
+    forces = numpy.array([record.force_rmse[candidate] for record in molecules], dtype=numpy.float64)
     users: dict[tuple[str, str], set[int]] = {}
     for smiles, key in dict(zip(errors.smiles, errors.keys, strict=True)).items():
         for parameter in usage[smiles]:
@@ -265,8 +296,8 @@ def describe_parameter_errors(
     for (type_, smirks), mine in users.items():
         is_user = numpy.zeros(len(molecules), dtype=bool)
         is_user[list(mine)] = True
-        own = [float(values[is_user].mean()) for values in (energy, forces)]
-        others = [None if is_user.all() else float(values[~is_user].mean()) for values in (energy, forces)]
+        own = [_average_known(values[is_user]) for values in (energy, forces)]
+        others = [_average_known(values[~is_user]) for values in (energy, forces)]
         records.append(
             ParameterErrors(
                 type=type_,
@@ -277,7 +308,13 @@ def describe_parameter_errors(
                 energy_rmse_others=others[0],
                 force_rmse=own[1],
                 force_rmse_others=others[1],
-                force_ratio=own[1] / others[1] if others[1] else None,
+                force_ratio=own[1] / others[1] if own[1] is not None and others[1] else None,
             )
         )
     return sorted(records, key=lambda record: (-(record.force_ratio or 0.0), record.type, record.smirks))
+
+
+def _average_known(values: numpy.ndarray) -> float | None:
+    """The mean of what is not NaN; None where all is."""
+    known = values[~numpy.isnan(values)]
+    return float(known.mean()) if len(known) else None

@@ -61,10 +61,11 @@ class Predictions:
         keys: the connectivity key of each entry's molecule.
         n_atoms: of each entry, ``shape=(n_entries,)``.
         weights: of each conformer in the loss, ``shape=(n_confs,)``; they add up to 1 in each entry.
-        reference: quantum energies [kcal/mol] ``shape=(n_confs,)``, relative to an unknown zero in each entry.
+        reference: quantum energies [kcal/mol] ``shape=(n_confs,)``, relative to an unknown zero in each entry; NaN
+            where an entry has none.
         energies: [kcal/mol] ``shape=(n_candidates, n_confs)``.
         force_squares: Σ(F - F_ref)² over the components of a conformer [kcal²/mol²/Angstrom²]
-            ``shape=(n_candidates, n_confs)``.
+            ``shape=(n_candidates, n_confs)``; NaN where an entry has no forces.
         force_magnitudes: Σ|F - F_ref| likewise [kcal/mol/Angstrom].
         force_samples: by split, sampled components [kcal/mol/Angstrom] ``shape=(1 + n_candidates, n_samples)``, the
             reference first.
@@ -292,6 +293,8 @@ def compute_in_blocks(
 def _sample_forces(row: SplitRow, entry: Entry, forces: list[numpy.ndarray], fraction: float) -> numpy.ndarray:
     """Some components, the same for every candidate and the same on every run."""
     everything = numpy.stack([entry.forces, *forces]).reshape(1 + len(forces), -1)
+    if not entry.has_forces:
+        return everything[:, :0].astype(numpy.float32)
     if fraction < 1.0:
         random = numpy.random.default_rng([zlib.crc32(row.source.encode()), row.row])
         everything = everything[:, random.random(everything.shape[1]) < fraction]

@@ -81,14 +81,14 @@ def _compute_unevenness(angles: numpy.ndarray) -> float:
 def build_profile(
     reference: numpy.ndarray, energies: collections.abc.Mapping[str, numpy.ndarray], scan: Scan | None
 ) -> Profile | None:
-    """The profile of an entry; None where it has too few conformers.
+    """The profile of an entry; None where it has too few conformers, or no energies.
 
     Args:
         reference: quantum energies [kcal/mol] ``shape=(n_confs,)``.
         energies: by candidate, likewise.
         scan: orders the conformers by angle; without it they are in the order of their quantum energies.
     """
-    if len(reference) < MIN_PROFILE_LENGTH:
+    if len(reference) < MIN_PROFILE_LENGTH or numpy.isnan(reference).any():
         return None
     order = numpy.argsort(reference if scan is None else scan.angles, kind="stable")
     x = numpy.arange(len(order)) + 1 if scan is None else scan.angles[order]
@@ -118,13 +118,13 @@ def find_worst_molecules(
     Of each molecule the entry with the largest energy error is shown.
     """
     i = errors.names.index(candidate)
-    energy_total = max(numpy.sqrt(errors.energy_squares[i].sum() / errors.n_confs.sum()), 1e-12)
-    force_total = max(numpy.sqrt(errors.force_squares[i].sum() / errors.n_components.sum()), 1e-12)
+    energy_total = max(numpy.sqrt(errors.energy_squares[i].sum() / max(errors.n_energies.sum(), 1)), 1e-12)
+    force_total = max(numpy.sqrt(errors.force_squares[i].sum() / max(errors.n_components.sum(), 1)), 1e-12)
 
     def compute_multiples(record: MoleculeErrors) -> dict[str, float]:
         return {
-            "energy": float(record.energy_rmse[candidate] / energy_total),
-            "forces": float(record.force_rmse[candidate] / force_total),
+            "energy": float((record.energy_rmse[candidate] or 0.0) / energy_total),
+            "forces": float((record.force_rmse[candidate] or 0.0) / force_total),
         }
 
     records = describe_molecules(errors)

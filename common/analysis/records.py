@@ -15,7 +15,7 @@ Interval = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class CandidateErrors:
-    """The errors of one candidate on a group of entries.
+    """The errors of one candidate on a group of entries; None where no entry has the energies or the forces.
 
     Attributes:
         energy_rmse, force_rmse: root mean squares, conformers and force components pooled.
@@ -25,21 +25,24 @@ class CandidateErrors:
         loss_energy_root, loss_forces_root: their roots.
     """
 
-    energy_rmse: float
+    energy_rmse: float | None
     energy_rmse_interval: Interval | None
-    force_rmse: float
+    force_rmse: float | None
     force_rmse_interval: Interval | None
-    energy_mae: float
-    force_mae: float
-    loss_energy: float
-    loss_forces: float
-    loss_energy_root: float
-    loss_forces_root: float
+    energy_mae: float | None
+    force_mae: float | None
+    loss_energy: float | None
+    loss_forces: float | None
+    loss_energy_root: float | None
+    loss_forces_root: float | None
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupErrors:
-    """A group of entries, by source and split ("all" for any), and the errors of each candidate there."""
+    """A group of entries, by source and split ("all" for any), and the errors of each candidate there.
+
+    ``n_energies`` counts the conformers that have one.
+    """
 
     source: str
     split: str
@@ -47,6 +50,7 @@ class GroupErrors:
     n_molecules: int
     n_conformers: int
     n_single_conformer_entries: int
+    n_energies: int
     n_force_components: int
     candidates: dict[str, CandidateErrors]
 
@@ -93,7 +97,7 @@ class MoleculeErrors:
         split: which it belongs to.
         sources: the data sets that it occurs in, separated by spaces.
         n_entries, n_conformers: how many of it there are.
-        energy_rmse, force_rmse: root mean squares, by candidate.
+        energy_rmse, force_rmse: root mean squares, by candidate; None where it has no energies or no forces.
     """
 
     molecule: str
@@ -101,8 +105,8 @@ class MoleculeErrors:
     sources: str
     n_entries: int
     n_conformers: int
-    energy_rmse: dict[str, float]
-    force_rmse: dict[str, float]
+    energy_rmse: dict[str, float | None]
+    force_rmse: dict[str, float | None]
 
     def to_plain(self) -> dict[str, typing.Any]:
         """The record with one plain value for each candidate and error, as tables want it."""
@@ -162,7 +166,7 @@ class ParameterErrors:
         type, id, smirks: which parameter.
         n_molecules: how many use it.
         energy_rmse, force_rmse: of these.
-        energy_rmse_others, force_rmse_others: of the others; None where every molecule uses it.
+        energy_rmse_others, force_rmse_others: of the others; None where every molecule uses it, or has no such data.
         force_ratio: ``force_rmse`` over ``force_rmse_others``; None where there is none.
     """
 
@@ -170,9 +174,9 @@ class ParameterErrors:
     id: str
     smirks: str
     n_molecules: int
-    energy_rmse: float
+    energy_rmse: float | None
     energy_rmse_others: float | None
-    force_rmse: float
+    force_rmse: float | None
     force_rmse_others: float | None
     force_ratio: float | None
 

@@ -1,6 +1,7 @@
 """The figures of the report: which there are, and what each of them shows."""
 
 import collections.abc
+import math
 import typing
 
 import numpy
@@ -57,18 +58,20 @@ def choose_colours(names: collections.abc.Sequence[str]) -> dict[str, str]:
 
 
 def draw_parity(predictions: Predictions, errors: ErrorSums, group: GroupErrors) -> dict[str, list[ReportFigure]]:
-    """By "energy" and "force", each candidate against the reference, on the split of ``group``."""
+    """By "energy" and "force", each candidate against the reference, on the split of ``group``; none without data."""
     split = group.split
     in_split = numpy.repeat((errors.splits == split) | (split == "all"), predictions.n_confs)
     samples = predictions.force_samples[split]
-    energies = _centre(predictions, numpy.vstack((predictions.reference, predictions.energies)))[:, in_split]
-    energy_limits = find_limits(list(energies))
-    force_limits = find_limits(list(samples), FORCE_COVERAGE)
+    energies = _centre(predictions, numpy.vstack((predictions.reference, predictions.energies)))
+    energies = energies[:, in_split & ~numpy.isnan(predictions.reference)]
     figures: dict[str, list[ReportFigure]] = {"energy": [], "force": []}
-    for quantity, limits, values, unit, key in (
-        ("energy", energy_limits, energies, ENERGY_UNIT, "energy_rmse"),
-        ("force", force_limits, samples, FORCE_UNIT, "force_rmse"),
+    for quantity, coverage, values, unit, key in (
+        ("energy", 1.0, energies, ENERGY_UNIT, "energy_rmse"),
+        ("force", FORCE_COVERAGE, samples, FORCE_UNIT, "force_rmse"),
     ):
+        if not values.size:
+            continue
+        limits = find_limits(list(values), coverage)
         for i, name in enumerate(predictions.names):
             note = f"RMSE {format_number(getattr(group.candidates[name], key))} {unit}"
             figure = plot_parity(values[0], values[i + 1], limits, name, quantity, unit, note)
@@ -90,12 +93,13 @@ def _to_file_name(name: str) -> str:
 def draw_error_against_energy(predictions: Predictions, errors: ErrorSums, split: str) -> list[ReportFigure]:
     """The errors of conformers that lie more or less above the lowest of their entry."""
     in_split = (errors.splits == split) | (split == "all")
-    chosen = numpy.repeat(in_split & (errors.n_confs > 1), predictions.n_confs)
+    chosen = numpy.repeat(in_split & (errors.n_energies > 1), predictions.n_confs)
     if not chosen.any():
         return []
     lowest = numpy.minimum.reduceat(predictions.reference, predictions.starts)
     relative = (predictions.reference - numpy.repeat(lowest, predictions.n_confs))[chosen]
-    n_components = 3 * numpy.repeat(predictions.n_atoms, predictions.n_confs)[chosen]
+    n_components = numpy.repeat(errors.n_components / predictions.n_confs, predictions.n_confs)[chosen]
+    force_squares = numpy.nan_to_num(predictions.force_squares[:, chosen], nan=0.0)
     residuals = _centre(predictions, predictions.energies - predictions.reference)[:, chosen]
     n_bins = max(3, min(MAX_BINS, len(relative) // MIN_PER_BIN))
     edges = numpy.unique(numpy.quantile(relative, numpy.linspace(0.0, 1.0, n_bins + 1)))
@@ -110,8 +114,10 @@ def draw_error_against_energy(predictions: Predictions, errors: ErrorSums, split
     figures = []
     for quantity, squares, sizes, unit in (
         ("energy", residuals**2, counts, ENERGY_UNIT),
-        ("force", predictions.force_squares[:, chosen], add_up(n_components), FORCE_UNIT),
+        ("force", force_squares, add_up(n_components), FORCE_UNIT),
     ):
+        if not sizes.all():
+            continue
         lines = {
             name: Band(x, numpy.sqrt(add_up(row) / sizes)) for name, row in zip(predictions.names, squares, strict=True)
         }
@@ -132,7 +138,12 @@ def draw_sources(results: Results) -> list[ReportFigure]:
     figures = []
     for quantity, key, unit in (("energy", "energy_rmse", ENERGY_UNIT), ("force", "force_rmse", FORCE_UNIT)):
         errors = {name: [group.candidates[name] for group in groups] for name in results.drawn}
-        values = {name: [getattr(one, key) for one in own] for name, own in errors.items()}
+        values = {
+            name: [math.nan if getattr(one, key) is None else getattr(one, key) for one in own]
+            for name, own in errors.items()
+        }
+        if not numpy.isfinite(list(values.values())).any():
+            continue
         intervals = {name: [getattr(one, f"{key}_interval") for one in own] for name, own in errors.items()}
         figure = plot_bars(
             [group.source for group in groups], values, intervals, f"{quantity} RMSE [{unit}]", "", colours

@@ -311,11 +311,14 @@ def check_losses(run: Run, errors: ErrorSums, names: collections.abc.Mapping[str
             continue
         for label, candidate in names.items():
             i = errors.names.index(candidate)
-            for part, values in (("loss_energy", errors.loss_energy), ("loss_forces", errors.loss_forces)):
-                expected = recorded.get(f"{part}_{label}")
-                if expected is None or not weight[chosen].any():
+            for part, values, counts in (
+                ("loss_energy", errors.loss_energy, errors.n_energies),
+                ("loss_forces", errors.loss_forces, errors.n_components),
+            ):
+                expected, own = recorded.get(f"{part}_{label}"), weight[chosen] * (counts[chosen] > 0)
+                if expected is None or not own.any():
                     continue
-                found = float(numpy.average(values[i, chosen], weights=weight[chosen]))
+                found = float(numpy.average(values[i, chosen], weights=own))
                 if abs(found - expected) > CHECK_TOLERANCE * abs(expected) + CHECK_FLOOR:
                     differences.append(f"{split}: {part} of {candidate} is {found:.8g} now, {expected:.8g} in the fit")
     return differences

@@ -27,19 +27,28 @@ def write_verdict(group: GroupErrors, comparison: Comparison | None, candidate: 
     molecules = f"{n} molecule{'s' if n != 1 else ''} {_SPLIT_PHRASES[group.split]}"
     if comparison is None:
         own = group.candidates[candidate]
-        return (
-            f"On {molecules}, {candidate} has a force error of {format_number(own.force_rmse)} {FORCE_UNIT} and an "
-            f"energy error of {format_number(own.energy_rmse)} {ENERGY_UNIT}."
-        )
+        parts = [
+            f"{what} of {format_number(value)} {unit}"
+            for what, value, unit in (
+                ("a force error", own.force_rmse, FORCE_UNIT),
+                ("an energy error", own.energy_rmse, ENERGY_UNIT),
+            )
+            if value is not None
+        ]
+        return f"On {molecules}, {candidate} has {' and '.join(parts)}."
     before, after = group.candidates[comparison.before], group.candidates[comparison.after]
-    parts = [
-        _describe_change("force error", before.force_rmse, after.force_rmse, FORCE_UNIT, comparison.forces),
-        _describe_change("energy error", before.energy_rmse, after.energy_rmse, ENERGY_UNIT, comparison.energy),
+    known = [
+        (_describe_change(what, old, new, unit, change), change)
+        for what, old, new, unit, change in (
+            ("force error", before.force_rmse, after.force_rmse, FORCE_UNIT, comparison.forces),
+            ("energy error", before.energy_rmse, after.energy_rmse, ENERGY_UNIT, comparison.energy),
+        )
+        if old is not None and new is not None
     ]
-    sentence = f"On {molecules}, {parts[0]}, and {parts[1]}."
+    sentence = f"On {molecules}, {', and '.join(text for text, _ in known)}."
     if comparison.after != "fitted":  # one of several runs
         sentence = f"{comparison.after}: {sentence}"
-    if comparison.forces.interval is None:
+    if all(change.interval is None for _, change in known):
         sentence += " These are too few molecules to say how uncertain that is."
     return sentence
 

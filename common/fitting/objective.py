@@ -1,18 +1,17 @@
 """The loss of a fit as a quadratic form, read off the statistics.
 
-L = (1/N) Σ_i [ Σ_c w_c (ΔE - ΔE_ref)² + w_F Σ_c w_c |F - F_ref|² / (3 m_i) ] over the N entries of a split, with
-conformer weights w_c that add up to 1 in each entry (1/n_i by default) and energies relative to the entry's weighted
-mean; priors come on top.
+L = (1/N_E) Σ_i Σ_c w_c (ΔE - ΔE_ref)² + w_F (1/N_F) Σ_i Σ_c w_c |F - F_ref|² / (3 m_i) over the N_E entries of a split
+that have energies and the N_F that have forces (mostly the same ones), with conformer weights w_c that add up to 1 in
+each entry (1/n_i by default) and energies relative to the entry's weighted mean; priors come on top.
 """
 
-import collections.abc
 import dataclasses
 import functools
 
 import torch
 
 from common.fitting.priors import Prior, Strengths
-from common.fitting.source_weights import add_up_weights, check_source_weights, get_part_weights
+from common.fitting.source_weights import SourceWeights, add_up_weights, check_source_weights, get_part_weights
 from common.forcefields.tensors import TensorForceField
 from common.sufficient_statistics.linearization import Linearization
 from common.sufficient_statistics.quadratic import QuadraticForm
@@ -94,7 +93,7 @@ def build_objective(
     statistics: Statistics,
     split: str,
     force_weight: float = 1.0,
-    source_weights: collections.abc.Mapping[str, float] | None = None,
+    source_weights: SourceWeights | None = None,
 ) -> Objective | None:
     """The loss on one split; None where the split has no entries.
 
@@ -102,7 +101,8 @@ def build_objective(
         statistics: of the whole data.
         split: "train", "validation" or "test".
         force_weight: w_F [Angstrom²].
-        source_weights: weight of the entries of each source, 1 for those not named; the loss is the weighted mean.
+        source_weights: weight of the entries of each source, 1 for those not named; the two parts of the loss are
+            weighted means.
 
     Raises:
         ValueError: a weight is negative, or names a source that is not there.

@@ -10,13 +10,13 @@ Real residuals are not independent: a force field of this form cannot follow qua
 all conformers of a molecule. The error bars are those of chance alone.
 """
 
-import collections.abc
 import dataclasses
 
 import numpy
 import torch
 
 from common.fitting.objective import Objective
+from common.fitting.source_weights import SourceWeights, add_up_weights, get_part_weights
 from common.forcefields.tensors import TensorForceField
 from common.forcefields.trainable import Trainable
 from common.sufficient_statistics.statistics import Statistics
@@ -62,7 +62,7 @@ def compute_uncertainty(
     trainable: Trainable,
     force_field: TensorForceField,
     prior_widths: numpy.ndarray,
-    source_weights: collections.abc.Mapping[str, float],
+    source_weights: SourceWeights,
 ) -> Uncertainty:
     """Error bars of the trained values of ``force_field``, at or near the optimum of ``objective``.
 
@@ -117,27 +117,25 @@ def _compute_noise(
     statistics: Statistics,
     objective: Objective,
     force_field: TensorForceField,
-    source_weights: collections.abc.Mapping[str, float],
+    source_weights: SourceWeights,
 ) -> tuple[torch.Tensor, tuple[float, float]]:
     """The covariance of the slope, ``shape=(n_used, n_used)``, and the two standard deviations of the residuals."""
-    groups = [
-        (source_weights.get(source, 1.0), group)
-        for (source, split), group in statistics.groups.items()
-        if split == "train"
-    ]
-    total = sum(weight * group.n_entries for weight, group in groups)
+    groups = [(source, group) for (source, split), group in statistics.groups.items() if split == "train"]
+    total = add_up_weights(source_weights, groups)
+    weighted = [(get_part_weights(source_weights, source), group) for source, group in groups]
     loss_energy, loss_forces = (part.item() for part in objective.compute_parts(force_field))
     # relative energies: an entry of n equally weighted conformers has n - 1 independent ones
-    share = 1.0 - sum(weight * group.sum_squared_weights for weight, group in groups) / total
+    share = 1.0 - sum(weight.energy * group.sum_squared_weights for weight, group in weighted) / (total.energy or 1.0)
     variance_energy = loss_energy / share if share > 1e-12 else 0.0
-    variance_forces = objective.force_weight**2 * loss_forces
+    scale_energy = variance_energy / (total.energy or 1.0) ** 2
+    scale_forces = objective.force_weight**2 * loss_forces / (total.forces or 1.0) ** 2
     noise = torch.stack(
         [
-            weight**2 * (variance_energy * group.energy_noise + variance_forces * group.forces_noise)
-            for weight, group in groups
+            weight.energy**2 * scale_energy * group.energy_noise + weight.forces**2 * scale_forces * group.forces_noise
+            for weight, group in weighted
         ]
     ).sum(0)
-    return noise[:-1, :-1] / total**2, (variance_energy**0.5, loss_forces**0.5)
+    return noise[:-1, :-1], (variance_energy**0.5, loss_forces**0.5)
 
 
 def _invert(hessian: numpy.ndarray, spread: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:

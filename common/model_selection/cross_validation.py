@@ -15,7 +15,7 @@ from common.fitting.priors import Prior, Strengths
 from common.fitting.quadratic_program import ValenceProblem, solve_from_guess
 from common.fitting.source_weights import PartWeights, SourceWeights, add_up_weights, get_part_weights
 from common.sufficient_statistics.quadratic import QuadraticForm
-from common.sufficient_statistics.statistics import FoldStatistics, Statistics, list_folds
+from common.sufficient_statistics.statistics import Statistics, list_folds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,34 +46,45 @@ def build_folds(
     Raises:
         ValueError: there are no two folds with data, so that nothing can be left out.
     """
-    numbers = list_folds(statistics)
-    if len(numbers) < 2:
+    sums = [_add_up_fold(statistics, number, source_weights) for number in list_folds(statistics)]
+    sums = [one for one in sums if sum(one.weights) > 0.0]
+    if len(sums) < 2:
         raise ValueError("cross-validation needs two molecules and two folds at least; give a prior strength instead")
-    of = {
-        number: [(source, fold) for (source, n), fold in statistics.folds.items() if n == number] for number in numbers
-    }
-    counts = {number: add_up_weights(source_weights, of[number]) for number in numbers}
-    total = PartWeights(*(sum(parts) for parts in zip(*counts.values(), strict=True)))
-    energy = {number: _add_up(of[number], source_weights, "energy") for number in numbers}
-    forces = {number: _add_up(of[number], source_weights, "forces") for number in numbers}
-    all_energy, all_forces = (torch.stack(list(sums.values())).sum(0) for sums in (energy, forces))
+    total = _join(sums)
     folds = []
-    for number in numbers:
-        share = sum(counts[number]) / sum(total)
-        left_out = energy[number] / (total.energy or 1.0) + force_weight * forces[number] / (total.forces or 1.0)
-        rest = (all_energy - energy[number]) / (total.energy - counts[number].energy or 1.0)
-        rest = rest + force_weight * (all_forces - forces[number]) / (total.forces - counts[number].forces or 1.0)
+    for i, one in enumerate(sums):
+        share = sum(one.weights) / sum(total.weights)
+        left_out = dataclasses.replace(one, weights=total.weights).average(force_weight)
+        rest = _join([*sums[:i], *sums[i + 1 :]]).average(force_weight)
         folds.append(Fold(QuadraticForm(left_out / share), QuadraticForm(rest), share))
     return folds
 
 
-def _add_up(
-    folds: collections.abc.Iterable[tuple[str, FoldStatistics]], weights: SourceWeights | None, part: str
-) -> torch.Tensor:
-    """The sum of the Gram matrices of one part, "energy" or "forces", each with the weight of its source."""
-    return torch.stack(
-        [getattr(get_part_weights(weights, source), part) * getattr(one, part) for source, one in folds]
-    ).sum(0)
+@dataclasses.dataclass(frozen=True)
+class _Sums:
+    """Weighted sums over some entries: the Gram matrices of energies and forces, and what they are to be divided by."""
+
+    energy: torch.Tensor
+    forces: torch.Tensor
+    weights: PartWeights
+
+    def average(self, force_weight: float) -> torch.Tensor:
+        """The mean loss: of the energies over those that have them, of the forces likewise."""
+        energy, forces = self.energy / (self.weights.energy or 1.0), self.forces / (self.weights.forces or 1.0)
+        return energy + force_weight * forces
+
+
+def _add_up_fold(statistics: Statistics, number: int, weights: SourceWeights | None) -> _Sums:
+    parts = [(source, fold) for (source, own), fold in statistics.folds.items() if own == number]
+    weighted = [(get_part_weights(weights, source), fold) for source, fold in parts]
+    energy = torch.stack([weight.energy * fold.energy for weight, fold in weighted]).sum(0)
+    forces = torch.stack([weight.forces * fold.forces for weight, fold in weighted]).sum(0)
+    return _Sums(energy, forces, add_up_weights(weights, parts))
+
+
+def _join(sums: collections.abc.Sequence[_Sums]) -> _Sums:
+    energy, forces = (torch.stack([getattr(one, part) for one in sums]).sum(0) for part in ("energy", "forces"))
+    return _Sums(energy, forces, PartWeights(*(sum(of) for of in zip(*(one.weights for one in sums), strict=True))))
 
 
 class VaryingForm:

@@ -44,7 +44,7 @@ from common.sufficient_statistics.statistics import (
     save_statistics,
 )
 
-FORMAT = 7
+FORMAT = 8
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""
 
 MATRICES = ("energy", "forces", "energy_noise", "forces_noise")
@@ -172,14 +172,16 @@ def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMol
     device = plan.machine.device
     interactions = build_interactions([molecules.topologies[one] for one in smiles], linearization, device)
     touched = numpy.unique(numpy.concatenate(interactions.features))
-    n_conformers = 0
+    n_conformers, n_energies, n_forces = 0, 0, 0
 
     def iterate_entries() -> collections.abc.Iterator[WeightedEntry]:
-        nonlocal n_conformers
+        nonlocal n_conformers, n_energies, n_forces
         dataset = open_dataset(plan.data / rows[0].source)
         for row, entry in zip(rows, read_entries(dataset, [row.row for row in rows]), strict=True):
             entry, weights = weigh_conformers(entry, plan.conformers)
             n_conformers += entry.n_confs
+            n_energies += entry.has_energies
+            n_forces += entry.has_forces
             yield WeightedEntry(entry, places[row.smiles], weights)
 
     sums = {name: torch.zeros((len(touched) + 1,) * 2, dtype=torch.float64, device=device) for name in MATRICES}
@@ -189,7 +191,7 @@ def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMol
         # where this entry's features stand among those that the shard touches; the residual stands last in both
         place = torch.from_numpy(numpy.append(numpy.searchsorted(touched, grams.features), len(touched))).to(device)
         squared_weights = float((grams.source.weights**2).sum())
-        sum_squared_weights += squared_weights
+        sum_squared_weights += squared_weights if grams.source.entry.has_energies else 0.0
         for name, matrix in (
             ("energy", grams.energy),
             ("forces", grams.forces),
@@ -201,7 +203,7 @@ def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMol
     return {
         "features": torch.from_numpy(touched),
         **{name: matrix.cpu() for name, matrix in sums.items()},
-        "counts": torch.tensor([len(rows), n_conformers]),
+        "counts": torch.tensor([len(rows), n_conformers, n_energies, n_forces]),
         "sum_squared_weights": torch.tensor(sum_squared_weights, dtype=torch.float64),
     }
 
@@ -212,7 +214,7 @@ def _reduce(
     """Adds up some shards of this rank, then over all ranks; only rank 0 keeps the sums."""
     n_used = len(plan.features)
     total = {name: torch.zeros((n_used + 1,) * 2, dtype=torch.float64) for name in matrices}
-    total["counts"] = torch.zeros(2, dtype=torch.int64)
+    total["counts"] = torch.zeros(4, dtype=torch.int64)
     total["sum_squared_weights"] = torch.zeros((), dtype=torch.float64)
     for i in mine:
         shard = read_tensors(plan.get_shard_path(i))
@@ -249,13 +251,17 @@ def _describe_pass(
                 n_entries=int(sums["counts"][0]),
                 n_molecules=len(keys_of_groups[name]),
                 n_conformers=int(sums["counts"][1]),
+                n_energies=int(sums["counts"][2]),
+                n_forces=int(sums["counts"][3]),
                 sum_squared_weights=sums["sum_squared_weights"].item(),
                 **{matrix: sums[matrix] for matrix in MATRICES},
             )
             for name, sums in groups.items()
         },
         folds={
-            name: FoldStatistics(int(sums["counts"][0]), **{matrix: sums[matrix] for matrix in FOLD_MATRICES})
+            name: FoldStatistics(
+                int(sums["counts"][2]), int(sums["counts"][3]), **{matrix: sums[matrix] for matrix in FOLD_MATRICES}
+            )
             for name, sums in folds.items()
         },
         exercise={

@@ -9,6 +9,8 @@ in the loss:
     energies: Σ_c w_c (ΔE - ΔE_ref)²,  Δ against the weighted mean of the entry;  Σ_c w_c = 1
     forces:   Σ_c w_c |F - F_ref|² / (3 n_atoms)
 
+What an entry lacks, energies or forces, is 0 throughout.
+
 The work is done in chunks of conformers of many molecules. All geometry and features of a chunk are single tensor
 operations; the products are one BLAS call an entry.
 """
@@ -106,13 +108,17 @@ def compute_entry_grams(
         for part, energy, gradient in chunk.iterate_matrices():
             features = interactions.features[part.source.molecule_idx]
             weights = torch.from_numpy(part.source.weights).to(device)
-            gram = _finish_forces(part, energy, gradient, phi[features].to(device), weights[part.start : part.stop])
+            own_phi = phi[features].to(device)
+            energy[-1] -= own_phi @ energy[:-1]
             energy_rows.append(energy)
-            forces_gram = forces_gram + gram
+            if part.source.entry.has_forces:
+                gradient[-1] -= own_phi @ gradient[:-1]
+                forces_gram = forces_gram + _finish_forces(part, gradient, weights[part.start : part.stop])
             if part.is_last:
-                yield EntryGrams(
-                    part.source, features, _finish_energy(torch.cat(energy_rows, dim=1), weights), forces_gram
-                )
+                nothing = torch.zeros((len(features) + 1,) * 2, dtype=torch.float64, device=device)
+                has_energies = part.source.entry.has_energies
+                energy_gram = _finish_energy(torch.cat(energy_rows, dim=1), weights) if has_energies else nothing
+                yield EntryGrams(part.source, features, energy_gram, nothing + forces_gram)
                 energy_rows, forces_gram = [], 0.0
 
 
@@ -187,8 +193,10 @@ class _Chunk:
         """Puts the reference energies and gradients into the residual rows."""
         for part, energy, gradient in self.iterate_matrices():
             entry = part.source.entry
-            energy[-1] = torch.tensor(entry.energy[part.start : part.stop], device=self.device)
-            gradient[-1] = -torch.tensor(entry.forces[part.start : part.stop].reshape(-1), device=self.device)
+            if entry.has_energies:
+                energy[-1] = torch.tensor(entry.energy[part.start : part.stop], device=self.device)
+            if entry.has_forces:
+                gradient[-1] = -torch.tensor(entry.forces[part.start : part.stop].reshape(-1), device=self.device)
 
     def iterate_matrices(self) -> collections.abc.Iterator[tuple[_Part, torch.Tensor, torch.Tensor]]:
         """Each part with its energy and gradient matrix, views of the buffers."""
@@ -297,12 +305,8 @@ def _cumulate(counts: numpy.ndarray) -> numpy.ndarray:
     return numpy.concatenate([[0], numpy.cumsum(counts)]).astype(numpy.int64)
 
 
-def _finish_forces(
-    part: _Part, energy: torch.Tensor, gradient: torch.Tensor, phi: torch.Tensor, weights: torch.Tensor
-) -> torch.Tensor:
-    """Subtracts the reference prediction from the residuals; returns the Gram matrix of the forces."""
-    energy[-1] -= phi @ energy[:-1]
-    gradient[-1] -= phi @ gradient[:-1]
+def _finish_forces(part: _Part, gradient: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The Gram matrix of the forces of a part; ``gradient`` has ``shape=(n + 1, n_confs * n_atoms * 3)``."""
     scale = torch.sqrt(weights / part.n_components)
     gradient.view(len(gradient), part.n_frames, -1).mul_(scale[:, None])
     return _multiply_by_transpose(gradient)

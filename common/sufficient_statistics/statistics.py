@@ -24,17 +24,20 @@ class GroupStatistics:
 
     Attributes:
         n_entries, n_molecules, n_conformers: how many; molecules are counted by connectivity.
+        n_energies, n_forces: how many of the entries have each.
         energy, forces: sums of the entries' Gram matrices over the used features and the residual,
             ``shape=(n_used + 1, n_used + 1)``.
         energy_noise, forces_noise: the same sums with the weight of every residual squared: the covariance of the
             slope of the loss where residuals have independent errors of unit variance.
-        sum_squared_weights: Σ_i Σ_c w_c² over the entries; the number of entries over that of conformers in each,
-            where conformers have equal weights.
+        sum_squared_weights: Σ_i Σ_c w_c² over the entries with energies; the number of entries over that of conformers
+            in each, where conformers have equal weights.
     """
 
     n_entries: int
     n_molecules: int
     n_conformers: int
+    n_energies: int
+    n_forces: int
     energy: torch.Tensor
     forces: torch.Tensor
     energy_noise: torch.Tensor
@@ -47,11 +50,12 @@ class FoldStatistics:
     """The sums over the entries of one source and fold, whether they train or validate.
 
     Attributes:
-        n_entries: how many.
+        n_energies, n_forces: how many of them have each.
         energy, forces: see ``GroupStatistics``.
     """
 
-    n_entries: int
+    n_energies: int
+    n_forces: int
     energy: torch.Tensor
     forces: torch.Tensor
 

@@ -80,18 +80,18 @@ def discover(
     losses = {}
     for strength in strengths:
         paths = []
-        for fold in range(len(statistics.grams)):
-            rest = [i for i in range(len(statistics.grams)) if i != fold]
-            search = _open(leaves, statistics, start, base, strength, max_splits, min_molecules, rest, [fold])
+        for fold in range(statistics.n_folds):
+            rest = [i for i in range(statistics.n_folds) if i != fold]
+            search = _open(leaves, statistics, start, base, strength, max_splits, min_molecules, rest, fold)
             path = [search.compute_held_out_loss() or 0.0]
             while len(path) <= max_splits and (step := search.advance()) is not None:
                 path.append(step.loss_held_out or 0.0)
             paths.append(numpy.array(path + [path[-1]] * (max_splits + 1 - len(path))))
-        losses[strength] = numpy.average(paths, axis=0, weights=statistics.weights)
+        losses[strength] = numpy.sum(paths, axis=0)
     strength = min(losses, key=lambda one: losses[one].min())
     n_splits = int(losses[strength].argmin())
-    everything = list(range(len(statistics.grams)))
-    search = _open(leaves, statistics, start, base, strength, max(n_splits, 1), min_molecules, everything, [])
+    everything = list(range(statistics.n_folds))
+    search = _open(leaves, statistics, start, base, strength, max(n_splits, 1), min_molecules, everything, None)
     losses_train = [search.loss]
     steps: list[Step] = []
     while len(steps) < n_splits and (step := search.advance()) is not None:
@@ -109,22 +109,17 @@ def _open(
     max_splits: int,
     min_molecules: int,
     train: list[int],
-    held_out: list[int],
+    held_out: int | None,
 ) -> Search:
     """A search on some folds, others left out."""
     problem = Problem(
-        gram=_average(statistics, train),
+        gram=statistics.average(train),
         base=base,
         prior=start.prior,
         child_prior=_make_child_prior(leaves, statistics, start, strength),
-        held_out=_average(statistics, held_out) if held_out else None,
+        held_out=None if held_out is None else statistics.get_share(held_out),
     )
     return Search(problem, list_types(leaves, statistics, start, min_molecules), max_splits)
-
-
-def _average(statistics: LeafStatistics, folds: list[int]) -> scipy.sparse.csr_array:
-    total = sum((statistics.grams[fold] for fold in folds[1:]), statistics.grams[folds[0]])
-    return scipy.sparse.csr_array(total / statistics.weights[folds].sum())
 
 
 def _list_parent_columns(leaves: Leaves, statistics: LeafStatistics) -> numpy.ndarray:

@@ -31,7 +31,7 @@ class Problem:
         base: which leaf columns each starting column sums, ``shape=(n_base, n_columns)``.
         prior: of the starting columns and the residual, ``shape=(n_base + 1, n_base + 1)``.
         child_prior: of the deviation of a child, for each leaf column, ``shape=(n_columns,)``.
-        held_out: as ``gram``, on molecules left out; None where there are none.
+        held_out: as ``gram``, what the molecules left out add to a mean loss; None where there are none.
     """
 
     gram: scipy.sparse.csr_array
@@ -103,7 +103,7 @@ class Search:
         )
 
     def compute_held_out_loss(self) -> float | None:
-        """The mean loss on the molecules left out, without priors."""
+        """What the molecules left out add to the mean loss, without priors."""
         if self.held_gram is None:
             return None
         x = self.solution

@@ -24,7 +24,8 @@ def make_group(seed: int, n_entries: int) -> GroupStatistics:
     for _ in range(4):
         residuals = random.standard_normal((10 * n_entries, N_USED + 1))
         matrices.append(torch.from_numpy(residuals.T @ residuals))
-    return GroupStatistics(n_entries, n_entries, 3 * n_entries, *matrices, sum_squared_weights=n_entries / 3.0)
+    counts = (n_entries, n_entries, 3 * n_entries, n_entries, n_entries)
+    return GroupStatistics(*counts, *matrices, sum_squared_weights=n_entries / 3.0)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def assert_equal(one, other):
             assert (matrices[0] - matrices[1]).abs().max() <= RANK_TOLERANCE * matrices[0].abs().max()
     assert one.folds.keys() == other.folds.keys()
     for name, fold in one.folds.items():
-        assert fold.n_entries == other.folds[name].n_entries
+        assert fold.n_forces == other.folds[name].n_forces
         assert (fold.forces - other.folds[name].forces).abs().max() <= RANK_TOLERANCE * fold.forces.abs().max()
 
 
@@ -58,7 +58,7 @@ def test_folds_hold_what_trains_and_validates(inputs, tmp_path):
     statistics = run_pass(inputs, tmp_path)
     assert {number for _, number in statistics.folds} == set(range(5))
     groups = [group for (_, split), group in statistics.groups.items() if split != "test"]
-    assert sum(fold.n_entries for fold in statistics.folds.values()) == sum(group.n_entries for group in groups)
+    assert sum(fold.n_forces for fold in statistics.folds.values()) == sum(group.n_entries for group in groups)
     for part in ("energy", "forces"):
         dealt_out = sum(getattr(fold, part) for fold in statistics.folds.values())
         expected = sum(getattr(group, part) for group in groups)
