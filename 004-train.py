@@ -4,7 +4,8 @@ Reads   outputs/data-clustered/<source>/ and outputs/openff-2.1.0.pt
 Writes  outputs/statistics/          what the pass found out, reused as long as data and parameters stay
         outputs/runs/<run>/          config.json, splits.json, TensorBoard events, checkpoints/, force-field.pt and
                                      .offxml, optimum.offxml, best.offxml (the epoch of Adam with the least
-                                     validation loss), parameters.csv, summary.json; a run is called after its start
+                                     validation loss), parameters.csv, types.csv (types that were split),
+                                     summary.json; a run is called after its start
                                      and what sets it apart from the first one there
 
 One machine, all processors:         python 004-train.py
@@ -21,6 +22,7 @@ or give them as options (--help): only changes of the data, the parameters and t
 pass.
 """
 
+import collections.abc
 import dataclasses
 import math
 import pathlib
@@ -33,22 +35,26 @@ from common.analysis.tensorboard import log_results
 from common.data.dataset import compute_data_fingerprint
 from common.data.splits import SPLITS, SplitSettings, check_fractions
 from common.data.weighting import ConformerSelection
-from common.files.plain import write_json
+from common.files.plain import write_json, write_table
 from common.fitting.exact_fit import fit_valence
 from common.fitting.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.fitting.objective import Objective, build_objective
 from common.fitting.outputs import compute_losses, save_force_field, summarise
 from common.fitting.parameter_table import write_parameter_table
-from common.fitting.priors import build_prior
+from common.fitting.priors import build_prior, is_of_children
 from common.fitting.uncertainty import compute_uncertainty
 from common.forcefields.parameter_file import load_force_field, load_parameters, read_content_hash
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Column, Trainable, build_trainable, check_columns
+from common.model_selection.physical_checks import check_values
 from common.model_selection.prior_choice import Criterion, PriorChoice, choose_prior
 from common.model_selection.split_checks import check_splits
+from common.model_selection.visited_values import measure_visited
 from common.processes.devices import check_device
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
+from common.processes.threads import count_available_cpus
+from common.processes.torchrun import is_under_torchrun
 from common.reporting.console import suggest_command
 from common.runs.checkpoints import Checkpoint, load_checkpoint
 from common.runs.folder import SUMMARY, create_run_folder, read_config, write_config
@@ -70,9 +76,18 @@ from common.runs.settings import (
     select_groups,
     to_plain,
 )
+from common.smirnoff.offxml import read_ids
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassMachine, PassSettings
 from common.sufficient_statistics.statistics import Statistics, list_folds, merge_validation
+from common.type_discovery.finer_types import (
+    FinerTypes,
+    SearchSettings,
+    extend_values,
+    find_finer_types,
+    find_parent_rows,
+)
+from common.type_discovery.leaf_statistics import LossSettings
 
 OUTPUTS = pathlib.Path("outputs")
 
@@ -105,6 +120,9 @@ class Settings(StageSettings):
     )
     include: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)  # by type, the only SMIRKS to train
     exclude: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)  # by type, SMIRKS that stay
+
+    # Types may be split where the molecules left out gain by it; each split is a SMIRKS more in the result.
+    discover_types: NonNegative[int] = 0  # at most so many splits, by cross-validation; 0: the types stay as they are
 
     # --- how ---------------------------------------------------------------------------------------------------------
     method: typing.Literal["adam", "lbfgs", "exact"] = "adam"  # "exact": the global optimum, by a solve
@@ -146,6 +164,10 @@ class Settings(StageSettings):
             raise ValueError("prior_strength = 'validation' needs validation data: raise validation_fraction")
         if self.criterion in ("cross-validation", "evidence") and self.n_folds < 2:
             raise ValueError(f"prior_strength = {self.criterion!r} needs folds: raise n_folds, or give a number")
+        if self.discover_types and self.n_folds < 2:
+            raise ValueError("discover_types needs folds: raise n_folds")
+        if self.discover_types and is_under_torchrun():
+            raise ValueError("discover_types works on one machine: start this stage without torchrun")
         check_device(self.device)
 
     @property
@@ -180,9 +202,18 @@ def name_contents(settings: Settings) -> dict[str, str]:
 
 
 def build_objectives(
-    settings: Settings, statistics: Statistics, molecules: ParameterizedMolecules, trainable: Trainable
+    settings: Settings,
+    statistics: Statistics,
+    molecules: ParameterizedMolecules,
+    trainable: Trainable,
+    parents: collections.abc.Mapping[tuple[str, str], str] | None = None,
 ) -> dict[str, Objective]:
-    """The loss on each split that has entries, with the prior, of strength 0, on the training split."""
+    """The loss on each split that has entries, with the prior, of strength 0, on the training split.
+
+    Args:
+        settings, statistics, molecules, trainable: of the fit.
+        parents: by section and SMIRKS of types that were split off others, the SMIRKS of these.
+    """
     objectives = {
         split: objective
         for split in SPLITS
@@ -191,7 +222,9 @@ def build_objectives(
     if "train" not in objectives:
         raise ValueError("no training data is left: check source_weights and the split fractions")
     centre = molecules.force_field if settings.prior_centre is None else load_force_field(settings.prior_centre)
-    prior = build_prior(trainable, settings.trained, statistics.linearization, statistics.features, centre)
+    centre = extend_values(molecules.force_field, centre) if parents else centre
+    rows = find_parent_rows(molecules.force_field, parents or {})
+    prior = build_prior(trainable, settings.trained, statistics.linearization, statistics.features, centre, rows)
     return objectives | {"train": dataclasses.replace(objectives["train"], prior=prior)}
 
 
@@ -226,6 +259,72 @@ def set_prior(
         is_open = kind in choice.open_ends
         print(f"  {' '.join(kind):20} {strength:8.1e}{'  at the end of the grid' if is_open else ''}")
     return choice
+
+
+def find_types(
+    settings: Settings,
+    cache: pathlib.Path,
+    molecules: ParameterizedMolecules,
+    statistics: Statistics,
+    objectives: dict[str, Objective],
+    trainable: Trainable,
+) -> FinerTypes:
+    """The types that are worth splitting; where the fit has no priors, with those that cross-validation chooses."""
+    start = time.perf_counter()
+    train = objectives["train"]
+    if not train.has_prior:
+        choice = choose_prior(
+            "cross-validation", statistics, objectives, trainable, settings.trained, settings.source_weights
+        )
+        train = train.with_strengths(choice.best.strengths)
+    loss = LossSettings(settings.force_weight, settings.source_weights, settings.pass_settings.conformers)
+    found = find_finer_types(
+        settings.data,
+        cache,
+        molecules,
+        statistics,
+        train,
+        trainable,
+        settings.trained,
+        loss,
+        SearchSettings(settings.discover_types, settings.n_folds, settings.split_seed),
+        settings.n_processes or count_available_cpus(),
+    )
+    losses = found.losses[f"{found.strength:g}"]
+    print(
+        f"types: {len(found.splits)} splits in {time.perf_counter() - start:.1f} s, loss on molecules left out "
+        f"{losses[0]:.6g} -> {losses[len(found.splits)]:.6g}"
+    )
+    return found
+
+
+def take_types(
+    settings: Settings,
+    cache: pathlib.Path,
+    types: FinerTypes,
+    splits: dict[str, str],
+    objectives: dict[str, Objective],
+) -> tuple[ParameterizedMolecules, Statistics, Trainable, dict[str, Objective]]:
+    """The fit set up anew with the finer types; no molecule changes sides, and children are held to their parents."""
+    molecules = load_parameters(types.path)
+    pass_settings = dataclasses.replace(settings.pass_settings, assigned=splits)
+    machine = PassMachine(settings.n_processes, settings.device)
+    statistics = compute_statistics(settings.data, types.path, cache, pass_settings, machine)
+    assert statistics is not None  # there are no other ranks
+    if "validation" not in objectives:
+        statistics = merge_validation(statistics)
+    include = {
+        type_: (*smirks, *(child for (own, child) in types.parents if own == type_))
+        for type_, smirks in settings.include.items()
+    }
+    trainable = build_trainable(molecules.force_field, settings.trained, include, settings.exclude)
+    strengths = dict(objectives["train"].prior_strengths)
+    objectives = build_objectives(settings, statistics, molecules, trainable, types.parents)
+    prior = objectives["train"].prior
+    assert prior is not None
+    children = {kind: types.strength for kind in prior.kinds if is_of_children(kind)}
+    objectives["train"] = objectives["train"].with_strengths(strengths | children)
+    return molecules, statistics, trainable, objectives
 
 
 def run_method(fit: Fit, settings: Settings, checkpoint: Checkpoint | None) -> TensorForceField:
@@ -318,6 +417,7 @@ def main() -> None:
     statistics = compute_statistics(settings.data, settings.parameters, cache, settings.pass_settings, machine)
     if statistics is None:
         return  # under torchrun, rank 0 goes on alone: what is left is a matter of seconds
+    splits = statistics.splits
     criterion = find_criterion(settings, statistics)
     if criterion in ("cross-validation", "evidence"):
         statistics = merge_validation(statistics)  # nothing is validated on them: they may train
@@ -331,6 +431,11 @@ def main() -> None:
     trainable = build_trainable(molecules.force_field, settings.trained, settings.include, settings.exclude)
     objectives = build_objectives(settings, statistics, molecules, trainable)
     choice = set_prior(settings, criterion, statistics, objectives, trainable)
+    types = None
+    if settings.discover_types:
+        types = find_types(settings, cache, molecules, statistics, objectives, trainable)
+        if types.splits:
+            molecules, statistics, trainable, objectives = take_types(settings, cache, types, splits, objectives)
     print(f"training {len(trainable.names)} values; the data exercise {len(statistics.features)} features")
 
     folder, checkpoint = open_run(settings, contents)
@@ -356,11 +461,20 @@ def main() -> None:
     report_parameters(fit, settings, statistics, final)
     fields = {"initial": fit.initial, "final": final, "optimum": floor.force_field}
     summary = summarise(statistics, objectives, fields, seconds)
-    summary["warnings"] = check_splits(statistics, objectives, fit.initial)
+    visited = measure_visited(
+        settings.data, molecules, [one for one, split in statistics.splits.items() if split == "train"]
+    )
+    summary["warnings"] = [
+        *check_splits(statistics, objectives, fit.initial),
+        *check_values(trainable, final, read_ids(molecules.provenance["offxml"]), visited),
+    ]
     for line in summary["warnings"]:
         print(f"note: {line}")
     if choice is not None:
         summary["prior"] = choice.to_plain()
+    if types is not None:
+        summary["types"] = types.to_plain()
+        write_table(folder / "types.csv", [dataclasses.asdict(split) for split in types.splits])
     log_for_tensorboard(fit, settings, statistics, fields, summary)
     write_json(folder / SUMMARY, summary)
     print(

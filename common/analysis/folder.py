@@ -59,6 +59,7 @@ def write_analysis(
     """
     pictures = {section: [_render(one) for one in mine] for section, mine in figures.items()}
     pictures["structures"] = [_draw_structure(i, record) for i, record in enumerate(results.worst_molecules, 1)]
+    pictures["types"] = _draw_splits(results)
     written = []
     for picture in (picture for mine in pictures.values() for picture in mine if picture is not None):
         path = folder / "figures" / picture.file_name
@@ -92,6 +93,18 @@ def _draw_structure(number: int, record: WorstMolecule) -> Picture:
     scanned = record.profile.scanned if record.profile else None
     drawing = draw_molecule(record.smiles, scanned or ())
     return Picture(f"molecule-{number:02d}.svg", f"Structure of {record.molecule}", drawing.encode())
+
+
+def _draw_splits(results: Results) -> list[Picture | None]:
+    """The children of the first run's splits, each in a molecule that has it."""
+    splits = results.runs[0].summary.get("types", {}).get("splits", []) if results.runs else []
+    pictures: list[Picture | None] = []
+    for number, split in enumerate(splits, 1):
+        if split["molecule"]:
+            drawing = draw_molecule(split["molecule"], split["atoms"])
+            description = f"{split['type']}, {split['words']}"
+            pictures.append(Picture(f"type-{number:03d}.svg", description, drawing.encode()))
+    return pictures
 
 
 def _choose_title(results: Results) -> str:

@@ -121,6 +121,16 @@ class MoleculeErrors:
 
 
 @dataclasses.dataclass(frozen=True)
+class MadeWorse:
+    """A molecule whose error the fit has raised: "force" or "energy", before and after."""
+
+    molecule: str
+    quantity: str
+    before: float
+    after: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Profile:
     """Energies along an entry, each relative to its own mean and then to the lowest quantum energy.
 
@@ -234,6 +244,7 @@ class Results:
         main_candidate: the one whose failures are shown.
         focus: the split whose errors count.
         comparison: of before and after on that split; ``comparisons``: of all that are drawn with the first one.
+        made_worse: molecules of that split whose errors the fit has raised, the worst first.
         groups: the errors by source and split.
         interval: how intervals were found.
         left_out: by candidate and mapped SMILES, why a molecule was left out for all.
@@ -256,6 +267,7 @@ class Results:
     focus: str
     comparison: Comparison | None
     comparisons: list[Comparison]
+    made_worse: list[MadeWorse]
     groups: list[GroupErrors]
     interval: IntervalMethod
     left_out: dict[str, dict[str, str]]

@@ -174,7 +174,9 @@ def draw_learning_curves(
             )
             for run, own in curves.items()
             for i, (split, style) in enumerate((("train", "-"), ("validation", "--")))
-            if f"{tag}/{split}" in own and len(own[f"{tag}/{split}"].epochs) >= MIN_EPOCHS
+            if f"{tag}/{split}" in own
+            and len(own[f"{tag}/{split}"].epochs) >= MIN_EPOCHS
+            and any(own[f"{tag}/{split}"].values)  # all 0 where there are no such data
         ]
         if mine:
             figure = plot_learning_curves(mine, floor if tag == "loss" else None, y_label, "")

@@ -24,7 +24,7 @@ from common.analysis.records import (
     find_group,
 )
 from common.analysis.study import OPTIMUM, Run, Study, check_run
-from common.analysis.words import write_verdict
+from common.analysis.words import describe_made_worse, find_made_worse, write_verdict
 from common.data.dataset import list_sources, read_fingerprint
 from common.files.provenance import describe_versions
 from common.forcefields.tensors import ParameterizedMolecules
@@ -71,8 +71,11 @@ def collect_results(
     )
     comparison = next((one for one in comparisons if one.after == study.after), None)
     n_molecules = find_group(groups, "all").n_molecules
+    records = describe_molecules(errors)
+    made_worse = [] if comparison is None else find_made_worse(records, focus, comparison.before, comparison.after)
+    verdict = write_verdict(find_group(groups, focus), comparison, main_candidate)
     results = Results(
-        verdict=write_verdict(find_group(groups, focus), comparison, main_candidate),
+        verdict=verdict + describe_made_worse(made_worse, find_group(groups, focus).n_molecules),
         warnings=[
             line
             for run, ends in zip(study.runs, study.ends, strict=True)
@@ -86,6 +89,7 @@ def collect_results(
         focus=focus,
         comparison=comparison,
         comparisons=comparisons,
+        made_worse=made_worse,
         groups=groups,
         interval=INTERVAL_METHOD,
         left_out=index.left_out,
@@ -102,7 +106,7 @@ def collect_results(
         force_fields={name: _describe_force_field(one) for name, one in molecules.items()},
         versions=describe_versions(),
     )
-    return results, Tables(groups, describe_molecules(errors), changes, parameter_errors)
+    return results, Tables(groups, records, changes, parameter_errors)
 
 
 def _list_changes(

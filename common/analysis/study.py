@@ -57,8 +57,9 @@ class Run:
 
     @property
     def parameters(self) -> pathlib.Path:
-        """The ``.pt`` file that it started from."""
-        return pathlib.Path(self.config["parameters"])
+        """The ``.pt`` file that it was fitted from: where types were split, the one that has them."""
+        types = self.summary.get("types", {})
+        return pathlib.Path(types["parameters"] if types.get("splits") else self.config["parameters"])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -116,7 +116,7 @@ def _draw_images(
     group = find_group(compute_group_errors(errors), focus)
     steps = {"initial": 0, "fitted": last_epoch}
     for quantity, figures in draw_parity(predictions, errors, group).items():
-        for name, report_figure in zip(predictions.names, figures, strict=True):
+        for name, report_figure in zip(predictions.names, figures, strict=bool(figures)):  # none without such data
             if name in steps:
                 yield f"parity-{quantity}/{focus}", steps[name], _to_pixels(report_figure.figure)
 

@@ -3,7 +3,7 @@
 import collections.abc
 import typing
 
-from common.analysis.records import Comparison, GroupErrors, RelativeChange
+from common.analysis.records import Comparison, GroupErrors, MadeWorse, MoleculeErrors, RelativeChange
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number, format_percentage
 
 _SPLIT_PHRASES = {
@@ -51,6 +51,36 @@ def write_verdict(group: GroupErrors, comparison: Comparison | None, candidate: 
     if all(change.interval is None for _, change in known):
         sentence += " These are too few molecules to say how uncertain that is."
     return sentence
+
+
+WORSE = 0.05
+"""By this part at least an error has to rise for a molecule to count as made worse."""
+
+
+def find_made_worse(
+    molecules: collections.abc.Iterable[MoleculeErrors], split: str, before: str, after: str
+) -> list[MadeWorse]:
+    """The molecules of a split ("all" for any) that a fit has made worse, by how many times, the worst first."""
+    found = []
+    for record in molecules:
+        for quantity, errors in (("force", record.force_rmse), ("energy", record.energy_rmse)):
+            old, new = errors[before], errors[after]
+            if split in (record.split, "all") and old is not None and new is not None and new > (1.0 + WORSE) * old:
+                found.append(MadeWorse(record.molecule, quantity, old, new))
+    return sorted(found, key=lambda one: (-one.after / max(one.before, 1e-12), one.molecule, one.quantity))
+
+
+def describe_made_worse(made_worse: collections.abc.Sequence[MadeWorse], n_molecules: int) -> str:
+    """How many molecules a fit has made worse, and the worst of them; "" for none."""
+    parts = []
+    for quantity, unit in (("force", FORCE_UNIT), ("energy", ENERGY_UNIT)):
+        own = [one for one in made_worse if one.quantity == quantity]
+        if own:
+            change = f"{format_number(own[0].before)} to {format_number(own[0].after)} {unit}"
+            parts.append(f"{len(own)} in {quantity} (most of all {own[0].molecule}, {change})")
+    if not parts:
+        return ""
+    return f" Of these {n_molecules} molecules the fit makes some worse: {', and '.join(parts)}."
 
 
 def _describe_change(what: str, before: float, after: float, unit: str, change: RelativeChange) -> str:

@@ -70,14 +70,19 @@ def build_prior(
     linearization: Linearization,
     features: torch.Tensor,
     centre: TensorForceField,
+    parents: collections.abc.Mapping[tuple[str, int], int] | None = None,
 ) -> Prior:
     """The prior of the trained parameters that φ's used features depend on.
+
+    A parameter that was split off another one, its parent, is drawn to wherever that goes; such deviations are kinds of
+    their own, named e.g. ("Bonds", "length of children").
 
     Args:
         trainable: which parameters are trained.
         trained: how each column is trained, with its width.
         linearization, features: the layout of φ and the features in use.
         centre: the force field that the prior draws towards; with the rows of ``trainable``'s.
+        parents: by type and row of a child the row of its parent, whose reference values it has.
     """
     place = {feature: i for i, feature in enumerate(features.tolist())}
     rows: list[dict[int, float]] = []
@@ -88,8 +93,14 @@ def build_prior(
         first = place.get(linearization.get_feature(type_, row)) if type_ != "vdW" else None
         if width is None or first is None:
             continue
-        rows.append(_make_row(type_, row, name, width, first, phi, linearization.reference, centre))
-        kinds.append((type_, name))
+        parent = (parents or {}).get((type_, row))
+        if parent is None or linearization.get_feature(type_, parent) not in place:
+            rows.append(_make_row(type_, row, name, width, first, phi, linearization.reference, centre))
+        else:
+            k = float(linearization.reference.potentials_by_type[type_].column("k")[row])
+            other = place[linearization.get_feature(type_, parent)]
+            rows.append(_make_deviation(name, width, k, first, other))
+        kinds.append((type_, name if parent is None else name + OF_CHILDREN))
     entries = [(i, column, value) for i, row in enumerate(rows) for column, value in row.items()]
     places, columns, values = (list(one) for one in zip(*entries, strict=True)) if entries else ([], [], [])
     matrix = scipy.sparse.csr_array(
@@ -122,6 +133,23 @@ def _make_row(
         first: -shift * scale,
         last: float(phi[first]) * shift * scale - float(phi[first + 1]) * scale,
     }
+
+
+OF_CHILDREN = " of children"
+"""Ends the kind of the deviations of children from their parents."""
+
+
+def is_of_children(kind: Kind) -> bool:
+    """Whether a kind is the deviations of children from their parents."""
+    return kind[1].endswith(OF_CHILDREN)
+
+
+def _make_deviation(name: str, width: float, k: float, first: int, parent: int) -> dict[int, float]:
+    """The residual (p - p_parent) / width of a child as a function of (δ, -1); both have the same reference."""
+    is_minimum = name in MINIMUM_COLUMNS.values()
+    shift = 1 if is_minimum else 0
+    scale = 1.0 / (width * max(abs(k), 1.0)) if is_minimum else 1.0 / width
+    return {first + shift: scale, parent + shift: -scale}
 
 
 def _collect_vdw(

@@ -92,7 +92,7 @@ def plan_pass(
     index = [row for source in list_sources(data) for row in index_rows(data / source, molecules, parameters)]
     smiles = sorted({row.smiles for row in index})
     parameters_of = {one: _list_parameters(molecules.topologies[one]) for one in smiles}
-    splits = split_molecules(smiles, settings.split, parameters_of)
+    splits = split_molecules(smiles, settings.split, parameters_of) if settings.assigned is None else settings.assigned
     folds = _deal_out([one for one in smiles if splits[one] != "test"], settings.split)
     rows = assign_rows(index, splits.__getitem__, lambda one: folds.get(one, NO_FOLD))
     shards, costs = _cut_shards(rows, {one: _estimate_cost(molecules.topologies[one]) for one in smiles})
@@ -118,7 +118,8 @@ def index_rows(folder: pathlib.Path, molecules: ParameterizedMolecules, paramete
             the molecules by the parameters of another force field.
     """
     chosen_by = read_provenance(folder).get("input", {}).get("force_field_sha256")
-    if chosen_by is not None and chosen_by != molecules.provenance["force_field_sha256"]:
+    names = ("force_field_sha256", "split_from_sha256")  # types that were split cover the same molecules
+    if chosen_by is not None and chosen_by not in [molecules.provenance.get(name) for name in names]:
         raise ArtifactError(
             f"{folder} was made with a force field of SHA-256 {chosen_by}, {parameters} holds "
             f"{molecules.provenance['force_field']} of SHA-256 {molecules.provenance['force_field_sha256']}",

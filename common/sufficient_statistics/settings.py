@@ -1,5 +1,6 @@
 """What the statistics depend on besides data and parameters, and with what they are computed."""
 
+import collections.abc
 import dataclasses
 
 from common.data.splits import SplitSettings
@@ -15,11 +16,14 @@ class PassSettings:
         conformers: which count, and how much.
         split: how molecules are split.
         with_vdw: whether φ holds the Lennard-Jones pairs, so that vdW may be trained.
+        assigned: the split of each mapped SMILES, where it is known and no molecule may change sides; None: as
+            ``split`` says.
     """
 
     conformers: ConformerSelection = dataclasses.field(default_factory=ConformerSelection)
     split: SplitSettings = dataclasses.field(default_factory=SplitSettings)
     with_vdw: bool = False
+    assigned: collections.abc.Mapping[str, str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -173,12 +173,13 @@ def _make_child_prior(leaves: Leaves, statistics: LeafStatistics, start: Start, 
 
 
 def list_types(leaves: Leaves, statistics: LeafStatistics, start: Start, min_molecules: int) -> list[TypeOfNow]:
-    """The types that may be split, in the order of the force field's parameters."""
+    """The types that may be split, all of whose trained columns vary, in the order of the force field's parameters."""
     fine = statistics.linearization
     groups: dict[tuple[str, str], list[int]] = {}
     for number, leaf in enumerate(leaves.leaves):
         groups.setdefault((leaf.type, leaf.smirks), []).append(number)
     has = statistics.molecules.astype(bool)
+    varying = set(start.columns.tolist())
     types = []
     for (type_, _), members in sorted(groups.items(), key=lambda item: _get_order(leaves, item)):
         trained = _list_trained(type_, start)
@@ -186,6 +187,11 @@ def list_types(leaves: Leaves, statistics: LeafStatistics, start: Start, min_mol
         if not trained:
             continue
         n_rows = int(leaves.n_rows[numbers[0]])
+        parent_rows = leaves.parent_rows[type_][int(leaves.first_rows[numbers[0]]) :][:n_rows].tolist()
+        if not all(
+            leaves.parent_linearization.get_feature(type_, row) + j in varying for row in parent_rows for j in trained
+        ):
+            continue
         columns = numpy.array(
             [
                 [fine.get_feature(type_, int(leaves.first_rows[number]) + row) + j for number in numbers]

@@ -89,6 +89,7 @@ def refine(molecules: ParameterizedMolecules, splits: collections.abc.Iterable[S
         **molecules.provenance,
         "offxml": text,
         "force_field_sha256": hashlib.sha256(text.encode("utf-8")).hexdigest(),
+        "split_from_sha256": molecules.provenance.get("force_field_sha256"),
     }
     return dataclasses.replace(molecules, force_field=force_field, topologies=topologies, provenance=provenance)
 

@@ -1,7 +1,7 @@
 """Sentences about errors as people read them."""
 
-from common.analysis.records import CandidateErrors, Comparison, GroupErrors, RelativeChange
-from common.analysis.words import describe_columns, write_verdict
+from common.analysis.records import CandidateErrors, Comparison, GroupErrors, MoleculeErrors, RelativeChange
+from common.analysis.words import describe_columns, describe_made_worse, find_made_worse, write_verdict
 
 
 def make_errors(energy: float, force: float) -> CandidateErrors:
@@ -16,6 +16,7 @@ def make_group(split, before, after, n_molecules=40):
         n_molecules=n_molecules,
         n_conformers=n_molecules,
         n_single_conformer_entries=0,
+        n_energies=n_molecules,
         n_force_components=n_molecules,
         candidates={"initial": make_errors(*before), "fitted": make_errors(*after)},
     )
@@ -62,3 +63,32 @@ def test_columns_are_described_in_words():
 
 def test_limits_on_one_side():
     assert describe_columns({"k": {"upper": 2.0}, "phase": {"lower": -1.0}}) == "k ≤ 2; phase ≥ -1"
+
+
+def make_molecule(name: str, split: str, energy: tuple, force: tuple) -> MoleculeErrors:
+    names = ("initial", "fitted")
+    errors = [dict(zip(names, of, strict=True)) for of in (energy, force)]
+    return MoleculeErrors(name, split, "one", 1, 1, *errors)
+
+
+def test_molecules_that_a_fit_makes_worse_are_counted_and_the_worst_named():
+    molecules = [
+        make_molecule("CCO", "test", (1.0, 1.3), (10.0, 5.0)),
+        make_molecule("CCN", "test", (1.0, 1.04), (10.0, 12.0)),
+        make_molecule("CCC", "test", (None, None), (1.0, 2.0)),
+        make_molecule("CO", "train", (1.0, 9.0), (1.0, 9.0)),
+    ]
+    found = find_made_worse(molecules, "test", "initial", "fitted")
+    assert [(one.molecule, one.quantity) for one in found] == [("CCC", "force"), ("CCO", "energy"), ("CCN", "force")]
+    assert describe_made_worse(found, 3) == (
+        " Of these 3 molecules the fit makes some worse: 2 in force (most of all CCC, 1.00 to 2.00 kcal/mol/Å), and 1 in "
+        "energy (most of all CCO, 1.00 to 1.30 kcal/mol)."
+    )
+    assert describe_made_worse([], 3) == ""
+
+
+def test_only_what_there_is_is_spoken_of():
+    group = make_group("test", (2.0, None), (1.0, None))
+    text = write_verdict(group, make_comparison("test", (-0.5, None), (None, None)), "fitted")
+    assert "force error" not in text
+    assert "energy error falls from 2.00 to 1.00" in text
