@@ -62,10 +62,8 @@ def check_values(
             note("are no lengths or angles of molecules", type_, row, name, text)
         low, high = seen.lowest[row] - MARGINS[type_], seen.highest[row] + MARGINS[type_]
         if not low <= value <= high:
-            ends = (
-                f"{_format(type_, name, float(seen.lowest[row]))} to {_format(type_, name, float(seen.highest[row]))}"
-            )
-            note("are minima far from what the data visit", type_, row, name, f"{text}, data {ends}")
+            ends = [_format(type_, name, float(end[row])) for end in (seen.lowest, seen.highest)]
+            note("are minima far from what the data visit", type_, row, name, f"{text}, data {' to '.join(ends)}")
     return [_describe(what, names) for what, names in found.items()]
 
 

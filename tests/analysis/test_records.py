@@ -19,16 +19,16 @@ from common.analysis.records import (
 )
 
 ERRORS = CandidateErrors(1.0, (0.5, 1.5), 2.0, None, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
-GROUP = GroupErrors("all", "test", 3, 2, 9, 1, 81, {"initial": ERRORS, "fitted": ERRORS})
+GROUP = GroupErrors("all", "test", 3, 2, 9, 1, 9, 81, {"initial": ERRORS, "fitted": ERRORS})
 MOLECULE = MoleculeErrors("CO", "test", "one two", 2, 9, {"initial": 1.0, "fitted": 0.5}, {"initial": 2.0, "fitted": 1})
 CHANGE = Change("Bonds", "[*:1]~[*:2]", "b1", None, None, "length", "Å", 1.5, 1.25)
 
 
 def test_a_group_has_a_row_for_each_candidate_and_intervals_two_columns():
     first, second = GROUP.list_rows()
-    assert list(first)[:8] == [
+    assert list(first)[:9] == [
         *("source", "split", "n_entries", "n_molecules", "n_conformers", "n_single_conformer_entries"),
-        *("n_force_components", "candidate"),
+        *("n_energies", "n_force_components", "candidate"),
     ]
     assert (first["candidate"], second["candidate"]) == ("initial", "fitted")
     assert (first["energy_rmse_interval_low"], first["energy_rmse_interval_high"]) == (0.5, 1.5)

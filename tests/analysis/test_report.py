@@ -41,6 +41,7 @@ def make_results(**changes) -> Results:
         n_molecules=12345,
         n_conformers=7,
         n_single_conformer_entries=1,
+        n_energies=7,
         n_force_components=63,
         candidates={"a<b": errors},
     )
@@ -70,6 +71,7 @@ def make_results(**changes) -> Results:
         focus="all",
         comparison=None,
         comparisons=[],
+        made_worse=[],
         groups=[group],
         interval=IntervalMethod(0.95, "bootstrap", 1000, 0, 5),
         left_out={"x": {"[C:1]": "no <pattern>"}},

@@ -81,8 +81,8 @@ def test_molecules_that_a_fit_makes_worse_are_counted_and_the_worst_named():
     found = find_made_worse(molecules, "test", "initial", "fitted")
     assert [(one.molecule, one.quantity) for one in found] == [("CCC", "force"), ("CCO", "energy"), ("CCN", "force")]
     assert describe_made_worse(found, 3) == (
-        " Of these 3 molecules the fit makes some worse: 2 in force (most of all CCC, 1.00 to 2.00 kcal/mol/Å), and 1 in "
-        "energy (most of all CCO, 1.00 to 1.30 kcal/mol)."
+        " Of these 3 molecules the fit makes some worse: 2 in force (most of all CCC, 1.00 to 2.00 kcal/mol/Å), and 1 "
+        "in energy (most of all CCO, 1.00 to 1.30 kcal/mol)."
     )
     assert describe_made_worse([], 3) == ""
 

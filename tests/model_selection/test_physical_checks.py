@@ -69,11 +69,9 @@ def test_a_vanishing_force_constant_is_named(check):
 
 def test_what_no_molecule_has_is_passed_over(parity_molecules):
     trainable = build_trainable(parity_molecules.force_field, COLUMNS)
+    potentials = parity_molecules.force_field.potentials_by_type
     nothing = {
-        type_: VisitedValues(
-            *[numpy.full(len(parity_molecules.force_field.potentials_by_type[type_].parameters), numpy.nan)] * 3
-        )
-        for type_ in COLUMNS
+        type_: VisitedValues(*numpy.full((3, len(potentials[type_].parameters)), numpy.nan)) for type_ in COLUMNS
     }
     potential = parity_molecules.force_field.potentials_by_type["Bonds"]
     broken = parity_molecules.force_field.replace_parameters({"Bonds": 0.0 * potential.parameters})

@@ -30,13 +30,9 @@ def test_minima_move_to_the_means_and_others_stay(parity_molecules, parity_energ
     visited = measure_visited(tmp_path, parity_molecules, {entry.smiles for entry in entries})
     moved = move_minima(parity_molecules.force_field, visited)
     for type_, name in (("Bonds", "length"), ("Angles", "angle")):
-        before, after = (
-            f.potentials_by_type[type_].column(name).numpy() for f in (parity_molecules.force_field, moved)
-        )
+        fields = [one.potentials_by_type[type_] for one in (parity_molecules.force_field, moved)]
+        before, after = (one.column(name).numpy() for one in fields)
         is_there = ~numpy.isnan(visited[type_].mean)
         numpy.testing.assert_array_equal(after[is_there], visited[type_].mean[is_there])
         numpy.testing.assert_array_equal(after[~is_there], before[~is_there])
-        assert torch.equal(
-            moved.potentials_by_type[type_].column("k"),
-            parity_molecules.force_field.potentials_by_type[type_].column("k"),
-        )
+        assert torch.equal(fields[0].column("k"), fields[1].column("k"))
