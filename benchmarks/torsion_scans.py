@@ -17,10 +17,11 @@ import sys
 
 import numpy
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from common.data.dataset import Entry, ShardWriter, finish_dataset
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def write_scans(source: pathlib.Path, output: pathlib.Path) -> None:

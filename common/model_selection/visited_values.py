@@ -59,7 +59,7 @@ def measure_visited(
         mine = [row.row for row in chosen if row.source == source]
         for entry in read_entries(open_dataset(data / source), mine):
             coords = entry.coords[:: max(1, -(-entry.n_confs // MAX_CONFORMERS_PER_ENTRY))]
-            points = torch.from_numpy(numpy.ascontiguousarray(coords)).permute(2, 0, 1)
+            points = torch.tensor(coords).permute(2, 0, 1)
             for type_, one in sums.items():
                 map_ = molecules.topologies[entry.smiles].parameters.get(type_)
                 if isinstance(map_, ValenceParameterMap) and len(map_.parameter_idxs):
