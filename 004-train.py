@@ -36,19 +36,23 @@ from common.data.dataset import compute_data_fingerprint
 from common.data.splits import SPLITS, SplitSettings, check_fractions
 from common.data.weighting import ConformerSelection
 from common.files.plain import write_json, write_table
-from common.fitting.exact_fit import fit_valence
+from common.fitting.exact_fit import fit_exact, fit_valence, search_all
 from common.fitting.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.fitting.objective import Objective, build_objective
+from common.fitting.optimizers import iterate_adam
 from common.fitting.outputs import compute_losses, save_force_field, summarise
 from common.fitting.parameter_table import write_parameter_table
 from common.fitting.priors import build_prior, is_of_children
+from common.fitting.source_weights import SourceWeights, get_part_weights
 from common.fitting.uncertainty import compute_uncertainty
 from common.forcefields.parameter_file import load_force_field, load_parameters, read_content_hash
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Column, Trainable, build_trainable, check_columns
 from common.model_selection.physical_checks import check_values
 from common.model_selection.prior_choice import Criterion, PriorChoice, choose_prior
+from common.model_selection.source_evidence import weigh_sources
 from common.model_selection.split_checks import check_splits
+from common.model_selection.split_repeats import describe_repeats, summarise_repeats
 from common.model_selection.visited_values import measure_visited
 from common.processes.devices import check_device
 from common.processes.memory import format_peak_memory
@@ -130,6 +134,7 @@ class Settings(StageSettings):
     learning_rate: Share[Positive[float]] = 0.01  # of Adam with amsgrad, in units of the scaled values
     force_weight: NonNegative[float] = 1.0  # [Angstrom²] of the mean squared force error against the energy's
     source_weights: dict[str, NonNegative[float]] = dataclasses.field(default_factory=dict)  # by source; others: 1
+    source_evidence: bool = False  # weigh energies and forces of each source by the inverse of its residual variance
     # of the priors: a number for all [kcal²/mol²]; "cross-validation" or "evidence": one for each kind of parameter,
     # chosen by the data, and validation molecules train as well; "validation": the best on these, for all.
     # None: "cross-validation" with "exact", else 0
@@ -141,6 +146,7 @@ class Settings(StageSettings):
     validation_fraction: Fraction[float] = 0.1  # of the molecules
     test_fraction: Fraction[float] = 0.1  # of the molecules
     split_seed: int = 0  # another seed, another split
+    split_seeds: Machine[tuple[int, ...]] = ()  # fit again on these splits, types as they are: spread of test errors
     n_folds: NonNegative[int] = 5  # of cross-validation, by molecule; 0: none
     keep_exercised: bool = True  # no molecule validates or tests that is the only one with some parameter
     energy_ceiling: Positive[float] | None = None  # [kcal/mol] above the lowest of an entry (espaloma: 62.75)
@@ -166,8 +172,12 @@ class Settings(StageSettings):
             raise ValueError(f"prior_strength = {self.criterion!r} needs folds: raise n_folds, or give a number")
         if self.discover_types and self.n_folds < 2:
             raise ValueError("discover_types needs folds: raise n_folds")
-        if self.discover_types and is_under_torchrun():
-            raise ValueError("discover_types works on one machine: start this stage without torchrun")
+        if (self.discover_types or self.split_seeds) and is_under_torchrun():
+            raise ValueError("discover_types and split_seeds work on one machine: start this stage without torchrun")
+        if self.split_seeds and self.test_fraction == 0.0:
+            raise ValueError("split_seeds compares errors of test molecules: raise test_fraction")
+        if self.source_evidence and self.source_weights:
+            raise ValueError("source_evidence and source_weights exclude each other: give one of them")
         check_device(self.device)
 
     @property
@@ -206,18 +216,20 @@ def build_objectives(
     statistics: Statistics,
     molecules: ParameterizedMolecules,
     trainable: Trainable,
+    weights: SourceWeights,
     parents: collections.abc.Mapping[tuple[str, str], str] | None = None,
 ) -> dict[str, Objective]:
     """The loss on each split that has entries, with the prior, of strength 0, on the training split.
 
     Args:
         settings, statistics, molecules, trainable: of the fit.
+        weights: of the sources.
         parents: by section and SMIRKS of types that were split off others, the SMIRKS of these.
     """
     objectives = {
         split: objective
         for split in SPLITS
-        if (objective := build_objective(statistics, split, settings.force_weight, settings.source_weights)) is not None
+        if (objective := build_objective(statistics, split, settings.force_weight, weights)) is not None
     }
     if "train" not in objectives:
         raise ValueError("no training data is left: check source_weights and the split fractions")
@@ -242,23 +254,49 @@ def set_prior(
     statistics: Statistics,
     objectives: dict[str, Objective],
     trainable: Trainable,
+    weights: SourceWeights,
 ) -> PriorChoice | None:
     """Gives the training loss the strengths that are asked for, or those that the data choose: how they were chosen."""
     train = objectives["train"]
     if criterion is None:
         objectives["train"] = train.with_strengths(float(settings.prior_strength or 0.0))
         return None
-    start = time.perf_counter()
-    choice = choose_prior(criterion, statistics, objectives, trainable, settings.trained, settings.source_weights)
+    choice = choose_prior(criterion, statistics, objectives, trainable, settings.trained, weights)
     objectives["train"] = train.with_strengths(choice.best.strengths)
+    return choice
+
+
+def print_choice(choice: PriorChoice, seconds: float) -> None:
+    """How the strengths of the priors were chosen."""
     print(
-        f"priors by {choice.criterion}: {len(choice.trials)} choices in {time.perf_counter() - start:.1f} s, "
+        f"priors by {choice.criterion}: {len(choice.trials)} choices in {seconds:.1f} s, "
         f"{choice.best_shared.value:.6g} with one strength for all, {choice.best.value:.6g} with the best for each:"
     )
     for kind, strength in choice.best.strengths.items():
         is_open = kind in choice.open_ends
         print(f"  {' '.join(kind):20} {strength:8.1e}{'  at the end of the grid' if is_open else ''}")
-    return choice
+
+
+def find_source_weights(
+    settings: Settings,
+    criterion: Criterion | None,
+    statistics: Statistics,
+    molecules: ParameterizedMolecules,
+    trainable: Trainable,
+) -> SourceWeights:
+    """The weights that are asked for, or those that the residuals of the fit itself say."""
+    if not settings.source_evidence:
+        return settings.source_weights
+
+    def build(weights: SourceWeights) -> Objective:
+        objectives = build_objectives(settings, statistics, molecules, trainable, weights)
+        set_prior(settings, criterion, statistics, objectives, trainable, weights)
+        return objectives["train"]
+
+    found = weigh_sources(statistics, build, trainable, settings.trained)
+    for source, weight in found.items():
+        print(f"source {source}: its energies weigh {weight.energy:.3g}, its forces {weight.forces:.3g}")
+    return found
 
 
 def find_types(
@@ -268,16 +306,15 @@ def find_types(
     statistics: Statistics,
     objectives: dict[str, Objective],
     trainable: Trainable,
+    weights: SourceWeights,
 ) -> FinerTypes:
     """The types that are worth splitting; where the fit has no priors, with those that cross-validation chooses."""
     start = time.perf_counter()
     train = objectives["train"]
     if not train.has_prior:
-        choice = choose_prior(
-            "cross-validation", statistics, objectives, trainable, settings.trained, settings.source_weights
-        )
+        choice = choose_prior("cross-validation", statistics, objectives, trainable, settings.trained, weights)
         train = train.with_strengths(choice.best.strengths)
-    loss = LossSettings(settings.force_weight, settings.source_weights, settings.pass_settings.conformers)
+    loss = LossSettings(settings.force_weight, weights, settings.pass_settings.conformers)
     found = find_finer_types(
         settings.data,
         cache,
@@ -304,6 +341,7 @@ def take_types(
     types: FinerTypes,
     splits: dict[str, str],
     objectives: dict[str, Objective],
+    weights: SourceWeights,
 ) -> tuple[ParameterizedMolecules, Statistics, Trainable, dict[str, Objective]]:
     """The fit set up anew with the finer types; no molecule changes sides, and children are held to their parents."""
     molecules = load_parameters(types.path)
@@ -319,7 +357,7 @@ def take_types(
     }
     trainable = build_trainable(molecules.force_field, settings.trained, include, settings.exclude)
     strengths = dict(objectives["train"].prior_strengths)
-    objectives = build_objectives(settings, statistics, molecules, trainable, types.parents)
+    objectives = build_objectives(settings, statistics, molecules, trainable, weights, types.parents)
     prior = objectives["train"].prior
     assert prior is not None
     children = {kind: types.strength for kind in prior.kinds if is_of_children(kind)}
@@ -332,6 +370,41 @@ def run_method(fit: Fit, settings: Settings, checkpoint: Checkpoint | None) -> T
     if settings.method == "adam":
         return run_adam(fit, settings.learning_rate, settings.n_epochs, settings.checkpoint_interval, checkpoint)
     return run_exact(fit) if settings.method == "exact" else run_lbfgs(fit, settings.n_epochs)
+
+
+def repeat_splits(settings: Settings, cache: pathlib.Path, molecules: ParameterizedMolecules) -> dict[str, typing.Any]:
+    """The same fit on other splits, with the types as they are: a pass and a fit for each."""
+    trainable = build_trainable(molecules.force_field, settings.trained, settings.include, settings.exclude)
+    start = trainable.to_force_field(trainable.to_values(molecules.force_field))
+    before, after = {}, {}
+    for seed in settings.split_seeds:
+        again = dataclasses.replace(settings, split_seed=seed)
+        machine = PassMachine(settings.n_processes, settings.device)
+        statistics = compute_statistics(settings.data, settings.parameters, cache, again.pass_settings, machine)
+        assert statistics is not None  # there are no other ranks
+        criterion = find_criterion(again, statistics)
+        if criterion in ("cross-validation", "evidence"):
+            statistics = merge_validation(statistics)
+        weights = find_source_weights(again, criterion, statistics, molecules, trainable)
+        objectives = build_objectives(again, statistics, molecules, trainable, weights)
+        set_prior(again, criterion, statistics, objectives, trainable, weights)
+        final = fit_again(again, objectives["train"], trainable, start)
+        before[seed], after[seed] = (compute_losses(objectives, one) for one in (start, final))
+    return summarise_repeats(before, after)
+
+
+def fit_again(
+    settings: Settings, objective: Objective, trainable: Trainable, start: TensorForceField
+) -> TensorForceField:
+    """A fit that leaves no files."""
+    if settings.method == "exact":
+        return fit_exact(objective, trainable, settings.trained, start).force_field
+    if settings.method == "lbfgs":
+        return trainable.to_force_field(search_all(objective, trainable, start, settings.n_epochs).values)
+    values = trainable.to_values(start)
+    for epoch in iterate_adam(objective, trainable, values, settings.learning_rate, settings.n_epochs, 0, None):
+        values = epoch.values
+    return trainable.to_force_field(values)
 
 
 def log_for_tensorboard(
@@ -363,12 +436,12 @@ def log_for_tensorboard(
     )
 
 
-def report_parameters(fit: Fit, settings: Settings, statistics: Statistics, final: TensorForceField) -> None:
+def report_parameters(fit: Fit, weights: SourceWeights, statistics: Statistics, final: TensorForceField) -> None:
     """Writes parameters.csv and says how many values the data do not determine."""
     names = fit.trainable.names
     widths = numpy.array([fit.trained[type_][name].prior or math.nan for type_, _, name in names], dtype=numpy.float64)
     objective = fit.objectives["train"]
-    uncertainty = compute_uncertainty(statistics, objective, fit.trainable, final, widths, settings.source_weights)
+    uncertainty = compute_uncertainty(statistics, objective, fit.trainable, final, widths, weights)
     path = fit.folder / "parameters.csv"
     write_parameter_table(path, fit.trainable, final, statistics, fit.molecules, widths, uncertainty)
     n_open = int((~uncertainty.is_determined).sum())
@@ -429,13 +502,18 @@ def main() -> None:
             f"peak memory {statistics.peak_memory:.0f} MB each"
         )
     trainable = build_trainable(molecules.force_field, settings.trained, settings.include, settings.exclude)
-    objectives = build_objectives(settings, statistics, molecules, trainable)
-    choice = set_prior(settings, criterion, statistics, objectives, trainable)
+    weights = find_source_weights(settings, criterion, statistics, molecules, trainable)
+    objectives = build_objectives(settings, statistics, molecules, trainable, weights)
+    start = time.perf_counter()
+    choice = set_prior(settings, criterion, statistics, objectives, trainable, weights)
+    if choice is not None:
+        print_choice(choice, time.perf_counter() - start)
     types = None
     if settings.discover_types:
-        types = find_types(settings, cache, molecules, statistics, objectives, trainable)
+        types = find_types(settings, cache, molecules, statistics, objectives, trainable, weights)
         if types.splits:
-            molecules, statistics, trainable, objectives = take_types(settings, cache, types, splits, objectives)
+            parts = take_types(settings, cache, types, splits, objectives, weights)
+            molecules, statistics, trainable, objectives = parts
     print(f"training {len(trainable.names)} values; the data exercise {len(statistics.features)} features")
 
     folder, checkpoint = open_run(settings, contents)
@@ -458,7 +536,7 @@ def main() -> None:
     save_force_field(folder / "force-field", final, molecules, comments)
     lines = [*comments, "the global optimum of the training loss without priors: a floor, not a force field to use"]
     save_force_field(folder / "optimum", floor.force_field, molecules, lines)
-    report_parameters(fit, settings, statistics, final)
+    report_parameters(fit, weights, statistics, final)
     fields = {"initial": fit.initial, "final": final, "optimum": floor.force_field}
     summary = summarise(statistics, objectives, fields, seconds)
     visited = measure_visited(
@@ -472,6 +550,12 @@ def main() -> None:
         print(f"note: {line}")
     if choice is not None:
         summary["prior"] = choice.to_plain()
+    if settings.split_seeds:
+        start_molecules = load_parameters(settings.parameters)
+        summary["split_seeds"] = repeat_splits(settings, cache, start_molecules)
+        print(describe_repeats(summary["split_seeds"]))
+    if settings.source_evidence:
+        summary["source_weights"] = {source: tuple(get_part_weights(weights, source)) for source in weights}
     if types is not None:
         summary["types"] = types.to_plain()
         write_table(folder / "types.csv", [dataclasses.asdict(split) for split in types.splits])

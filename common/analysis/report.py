@@ -63,6 +63,14 @@ def list_facts(run: RunDescription) -> list[tuple[str, str]]:
         strengths = ", ".join(f"{kind} {value:.1e}" for kind, value in prior["strengths"].items())
         facts.insert(0, (f"priors by {prior['criterion']}", strengths))
         facts.insert(1, (what, f"{prior['value']:.5g}; with one strength for all {prior['value_shared']:.5g}"))
+    if repeats := summary.get("split_seeds"):
+        for part, what in (("rmse_forces", "force"), ("rmse_energy", "energy")):
+            mean, spread = (repeats[part]["final"][name] for name in ("mean", "standard_deviation"))
+            seeds = " ".join(map(str, repeats["seeds"]))
+            text = f"{mean:.3g}, standard deviation {spread:.2g}"
+            facts.append((f"test {what} error over split seeds {seeds}", text))
+    for source, (energy, forces) in summary.get("source_weights", {}).items():
+        facts.append((f"weight of {source}", f"energies {energy:.3g}, forces {forces:.3g}"))
     for name, label in (("seconds_pass", "pass over the data"), ("seconds_epochs", "fit")):
         if name in summary:
             reused = " (an earlier run made it)" if name == "seconds_pass" and summary.get("statistics_reused") else ""

@@ -301,9 +301,10 @@ def check_losses(run: Run, errors: ErrorSums, names: collections.abc.Mapping[str
     Returns:
         A line for each difference; none where all agree.
     """
-    weights = run.config.get("source_weights", {})
+    weights = run.summary.get("source_weights", run.config.get("source_weights", {}))
     splits = numpy.array([run.splits[str(one)] for one in errors.smiles])
-    weight = numpy.array([weights.get(str(source), 1.0) for source in errors.sources])
+    of_entries = [weights.get(str(source), 1.0) for source in errors.sources]
+    weight = numpy.array([one if isinstance(one, list | tuple) else (one, one) for one in of_entries])
     differences = []
     for split, recorded in run.summary["splits"].items():
         chosen = splits == split
@@ -312,11 +313,13 @@ def check_losses(run: Run, errors: ErrorSums, names: collections.abc.Mapping[str
             continue
         for label, candidate in names.items():
             i = errors.names.index(candidate)
-            for part, values, counts in (
-                ("loss_energy", errors.loss_energy, errors.n_energies),
-                ("loss_forces", errors.loss_forces, errors.n_components),
+            for column, (part, values, counts) in enumerate(
+                (
+                    ("loss_energy", errors.loss_energy, errors.n_energies),
+                    ("loss_forces", errors.loss_forces, errors.n_components),
+                )
             ):
-                expected, own = recorded.get(f"{part}_{label}"), weight[chosen] * (counts[chosen] > 0)
+                expected, own = recorded.get(f"{part}_{label}"), weight[chosen, column] * (counts[chosen] > 0)
                 if expected is None or not own.any():
                     continue
                 found = float(numpy.average(values[i, chosen], weights=own))

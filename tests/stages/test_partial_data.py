@@ -78,7 +78,11 @@ def test_one_part_alone_trains_and_is_reported(inputs, name):
 
 
 def test_mixed_sources_count_where_they_can(inputs):
-    _, metrics, _ = run(inputs, "mixed", "--method", "exact", "--test-fraction", "0.2")
+    summary, metrics, _ = run(
+        inputs, "mixed", "--method", "exact", "--test-fraction", "0.2", "--source-evidence", "--split-seeds", "1", "2"
+    )
+    assert set(summary["source_weights"]) == set(LACKS)
+    assert summary["split_seeds"]["seeds"] == [1, 2]
     total = find_group(metrics, "all")
     alone = {source: find_group(metrics, "all", source) for source in LACKS}
     for source, lacking in LACKS.items():
