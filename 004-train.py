@@ -53,7 +53,6 @@ from common.model_selection.prior_choice import Criterion, PriorChoice, choose_p
 from common.model_selection.source_evidence import weigh_sources
 from common.model_selection.split_checks import check_splits
 from common.model_selection.split_repeats import describe_repeats, summarise_repeats
-from common.model_selection.visited_values import measure_visited
 from common.processes.devices import check_device
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
@@ -84,6 +83,7 @@ from common.smirnoff.offxml import read_ids
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassMachine, PassSettings
 from common.sufficient_statistics.statistics import Statistics, list_folds, merge_validation
+from common.sufficient_statistics.visited_values import measure_visited
 from common.type_discovery.finer_types import (
     FinerTypes,
     SearchSettings,

@@ -5,8 +5,8 @@ import math
 
 from common.forcefields.tensors import TensorForceField
 from common.forcefields.trainable import Trainable
-from common.model_selection.visited_values import VisitedValues
 from common.sufficient_statistics.linearization import MINIMUM_COLUMNS
+from common.sufficient_statistics.visited_values import VisitedValues
 
 LENGTHS = (0.5, 3.0)
 """[Angstrom] between which bonds are."""

@@ -7,7 +7,7 @@ import pytest
 
 from common.forcefields.trainable import Column, build_trainable
 from common.model_selection.physical_checks import check_values
-from common.model_selection.visited_values import VisitedValues
+from common.sufficient_statistics.visited_values import VisitedValues
 
 COLUMNS = {
     "Bonds": {"k": Column(lower=0.0), "length": Column(lower=0.0)},

@@ -4,7 +4,7 @@ import numpy
 import pytest
 import torch
 
-from common.model_selection.visited_values import measure_visited, move_minima
+from common.sufficient_statistics.visited_values import measure_visited, move_minima
 from tests.helpers import make_entries, write_dataset
 
 
