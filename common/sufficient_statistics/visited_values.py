@@ -85,8 +85,9 @@ class _Sums:
     def finish(self) -> VisitedValues:
         """NaN where there was nothing."""
         is_there = self.n > 0
-        ends = (numpy.where(is_there, end, numpy.nan) for end in (self.lowest, self.highest))
-        return VisitedValues(*ends, numpy.where(is_there, self.total / numpy.where(is_there, self.n, 1.0), numpy.nan))
+        lowest, highest = (numpy.where(is_there, end, numpy.nan) for end in (self.lowest, self.highest))
+        mean = numpy.where(is_there, self.total / numpy.where(is_there, self.n, 1.0), numpy.nan)
+        return VisitedValues(lowest, highest, mean)
 
 
 def move_minima(
