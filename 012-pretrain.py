@@ -29,8 +29,9 @@ from common.data.trajectories import read_trajectories
 from common.files.artifacts import MissingArtifactError
 from common.files.fingerprints import compute_content_hash
 from common.files.plain import write_json
-from common.neural.atom_energies import NetworkSettings
+from common.neural.atom_energies import NetworkSettings, TrunkSettings
 from common.neural.frame_splits import Split, split_by_molecule, split_frames
+from common.neural.nequip import NequIPSettings
 from common.neural.painn import PaiNNSettings
 from common.neural.schnet import SchNetSettings
 from common.neural.training import TrainingSettings
@@ -69,10 +70,12 @@ class Settings(StageSettings):
     """The network, its training, and the frames."""
 
     # --- the network ------------------------------------------------------------------------------------------------
-    architecture: typing.Literal["schnet", "painn"] = "schnet"  # painn: vectors too, better forces from few frames
+    # painn: vectors too, better forces from few frames; nequip: tensors, by the package of this name where installed
+    architecture: typing.Literal["schnet", "painn", "nequip"] = "schnet"
     n_channels: AtLeastOne[int] = 64  # features of an atom
     n_interactions: AtLeastOne[int] = 3  # how often atoms learn of their neighbours
     n_radial: AtLeastOne[int] = 25  # functions in which a distance is expanded
+    largest_order: AtLeastOne[int] = 1  # l of the features of nequip; 1: vectors
     cutoff: Positive[float] = 5.0  # [Angstrom] beyond which atoms do not see each other; upstream's water: 6
     scale: Positive[float] = 20.0  # [kcal/mol] of what the network gives
     start: Contents[pathlib.Path | None] = None  # potential.pt that lends its weights and size; None: drawn ones
@@ -123,9 +126,12 @@ class Settings(StageSettings):
     @property
     def network(self) -> NetworkSettings:
         """The size of the network."""
-        trunk: SchNetSettings | PaiNNSettings
+        trunk: TrunkSettings
         if self.architecture == "schnet":
             trunk = SchNetSettings(self.n_channels, self.n_channels, self.n_interactions, self.n_radial, self.cutoff)
+        elif self.architecture == "nequip":
+            sizes = (self.n_channels, self.n_interactions, self.n_radial, self.largest_order)
+            trunk = NequIPSettings(*sizes, self.cutoff)
         else:
             trunk = PaiNNSettings(self.n_channels, self.n_interactions, self.n_radial, self.cutoff)
         return NetworkSettings(self.architecture, trunk, self.scale)

@@ -66,6 +66,7 @@ from common.runs.settings import (
     select_groups,
 )
 from common.stability.cycle import CycleSettings
+from common.stability.force_field_model import Limits
 from common.stability.plan import ForceFieldSettings, Plan, run_plan
 from common.stability.stabilization import HISTORY
 
@@ -149,6 +150,8 @@ class Settings(StageSettings):
     )
     prior_strength: NonNegative[float] = 0.01  # of the mean squared move, in widths of the priors
     n_quantum_frames: AtLeastOne[int] = 500  # of the reference, that anchor a force field
+    energy_limit: Positive[float] | None = 1.0  # of the energies' RMSE on them, relative to the start; None: none
+    force_limit: Positive[float] | None = 1.0  # of the forces' RMSE
 
     # --- where and with what -----------------------------------------------------------------------------------------
     reference: Contents[pathlib.Path] = OUTPUTS / "reference" / "CCO"  # a data set of 011
@@ -246,7 +249,12 @@ def make_plan(settings: Settings) -> Plan:
         shares=(settings.energy_share, settings.force_share),
         quantum_batch=settings.quantum_batch,
         is_localized=settings.estimator == "localized",
-        force_field=ForceFieldSettings(settings.trained, settings.prior_strength, settings.n_quantum_frames),
+        force_field=ForceFieldSettings(
+            settings.trained,
+            settings.prior_strength,
+            settings.n_quantum_frames,
+            Limits(settings.energy_limit, settings.force_limit),
+        ),
         control=rows if settings.control is not None else None,
         fingerprint="",
         checkpoint=None,

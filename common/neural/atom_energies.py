@@ -12,13 +12,17 @@ import typing
 import torch
 
 from common.neural.layers import make_embedding, make_linear, shifted_softplus
+from common.neural.nequip import NequIPSettings, NequIPTrunk
 from common.neural.painn import PaiNNSettings, PaiNNTrunk
 from common.neural.schnet import SchNetSettings, SchNetTrunk, aggregate_pairs
 
 N_ELEMENTS = 100
 """Atomic numbers below it have an embedding."""
 
-ARCHITECTURES = {"schnet": SchNetSettings, "painn": PaiNNSettings}
+ARCHITECTURES = {"schnet": SchNetSettings, "painn": PaiNNSettings, "nequip": NequIPSettings}
+
+TrunkSettings = SchNetSettings | PaiNNSettings | NequIPSettings
+"""The size of a trunk of any architecture."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +30,13 @@ class NetworkSettings:
     """What determines a network besides its weights.
 
     Attributes:
-        architecture: "schnet" or "painn".
+        architecture: "schnet", "painn" or "nequip".
         trunk: the size of its trunk.
         scale: [kcal/mol] of what the head gives.
     """
 
     architecture: str = "schnet"
-    trunk: SchNetSettings | PaiNNSettings = SchNetSettings()  # noqa: RUF009 (frozen)
+    trunk: TrunkSettings = SchNetSettings()  # noqa: RUF009 (frozen)
     scale: float = 1.0
 
     @property
@@ -63,9 +67,11 @@ class AtomEnergyNetwork(torch.nn.Module):
         self.settings = settings
         n_channels = settings.trunk.n_channels
         self.embedding = make_embedding(N_ELEMENTS, n_channels, generator)
-        self.trunk: SchNetTrunk | PaiNNTrunk
+        self.trunk: SchNetTrunk | PaiNNTrunk | NequIPTrunk
         if isinstance(settings.trunk, SchNetSettings):
             self.trunk = SchNetTrunk(settings.trunk, generator)
+        elif isinstance(settings.trunk, NequIPSettings):
+            self.trunk = NequIPTrunk(settings.trunk, generator)
         else:
             self.trunk = PaiNNTrunk(settings.trunk, generator)
         self.head_hidden = make_linear(n_channels, n_channels // 2, generator=generator)

@@ -2,10 +2,12 @@
 
 With U = f(x)·φ(θ) + what stays, differences of energies between parameters are f(x)·(φ - φ̄), exactly. The quantum
 loss is the quadratic form that a fit minimises, δᵀGδ - 2hᵀδ + c from one pass over quantum frames: whatever the
-observables ask for, energies and forces hold on.
+observables ask for, energies and forces hold on. Their errors may be limited, too, relative to where the force field
+starts: beyond a limit a penalty rises that no observable outweighs.
 """
 
 import collections.abc
+import dataclasses
 
 import numpy
 import torch
@@ -20,6 +22,17 @@ from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
 from common.sufficient_statistics.interactions import build_interactions
 from common.sufficient_statistics.linearization import Linearization
 from common.sufficient_statistics.quadratic import QuadraticForm
+
+STIFFNESS = 2000.0
+"""Of the penalty, which is that times the square of the excess of a mean squared error over its limit, relative."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Of root mean squared errors on the quantum frames, relative to those of the start; None for none."""
+
+    energy: float | None = None
+    forces: float | None = None
 
 
 class ForceFieldModel:
@@ -38,6 +51,7 @@ class ForceFieldModel:
         quantum: Entry,
         shares: tuple[float, float],
         prior_strength: float,
+        limits: Limits = Limits(),
     ):
         """Passes once over the quantum frames.
 
@@ -49,6 +63,7 @@ class ForceFieldModel:
             quantum: frames with energies and forces.
             shares: of mean squared errors of energies and of force components.
             prior_strength: of the mean squared value; 0 for none.
+            limits: of errors, beyond which the quantum loss rises steeply.
         """
         self.topology = molecules.topologies[smiles]
         self.trainable, self._widths = trainable, widths * trainable.scales
@@ -63,6 +78,8 @@ class ForceFieldModel:
         (grams,) = compute_entry_grams([WeightedEntry(quantum, 0, weights)], interactions, self._phi)
         self._used = torch.from_numpy(numpy.asarray(grams.features))
         self._form = QuadraticForm(shares[0] * grams.energy + shares[1] * grams.forces)
+        pairs = ((grams.energy, limits.energy), (grams.forces, limits.forces))
+        self._limited = [(QuadraticForm(form), limit) for form, limit in pairs if limit is not None]
 
     def make_force_field(self) -> TensorForceField:
         """The force field with the values as they are; differentiable."""
@@ -87,8 +104,12 @@ class ForceFieldModel:
         return [self._compute_quantum_loss]
 
     def _compute_quantum_loss(self) -> torch.Tensor:
-        loss = self._form.evaluate(self._compute_delta())
-        return loss + self._prior_strength * self.values.square().mean()
+        delta = self._compute_delta()
+        loss = self._form.evaluate(delta) + self._prior_strength * self.values.square().mean()
+        for form, limit in self._limited:
+            excess = form.evaluate(delta) / (limit**2 * form.constant) - 1.0
+            loss = loss + STIFFNESS * excess.clamp(min=0.0).square()
+        return loss
 
 
 def collect_widths(

@@ -30,7 +30,7 @@ from common.replicas.setup import (
 )
 from common.runs.checkpoints import Checkpoint
 from common.stability.cycle import Cycle, CycleSettings
-from common.stability.force_field_model import ForceFieldModel, collect_widths
+from common.stability.force_field_model import ForceFieldModel, Limits, collect_widths
 from common.stability.learning import EnergyModel
 from common.stability.network_model import NetworkModel
 from common.stability.stabilization import Progress, SaveModel, read_progress, run_control, run_cycles
@@ -48,11 +48,13 @@ class ForceFieldSettings:
         trained: by type and column.
         prior_strength: of the mean squared move in units of the priors' widths.
         n_quantum_frames: of the reference's known part, evenly chosen.
+        limits: of the errors on them.
     """
 
     trained: dict[str, dict[str, Column]]
     prior_strength: float
     n_quantum_frames: int
+    limits: Limits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +198,7 @@ class Plan:
             choose_evenly(join_frames(reference.known), settings.n_quantum_frames),
             self.shares,
             settings.prior_strength,
+            settings.limits,
         )
         comments = [
             f"refined by observables of simulations of {smiles}",

@@ -1,10 +1,12 @@
 """Geometries and networks that the tests of networks and potentials share."""
 
 import dataclasses
+import importlib.util
 
 import torch
 
 from common.neural.atom_energies import AtomEnergyNetwork, NetworkSettings
+from common.neural.nequip import NequIPSettings
 from common.neural.painn import PaiNNSettings
 from common.neural.schnet import SchNetSettings
 
@@ -27,6 +29,8 @@ SETTINGS = {
     "schnet": NetworkSettings("schnet", SchNetSettings(16, 12, 2, 15, 4.0), scale=20.0),
     "painn": NetworkSettings("painn", PaiNNSettings(12, 2, 10, 4.0), scale=20.0),
 }
+if importlib.util.find_spec("nequip"):
+    SETTINGS["nequip"] = NetworkSettings("nequip", NequIPSettings(6, 2, 8, 1, 4.0), scale=20.0)
 
 
 def make_network(architecture: str, seed: int = 0, **changes) -> AtomEnergyNetwork:

@@ -17,6 +17,7 @@ from common.replicas.epochs import EpochSettings
 from common.replicas.reference import load_reference
 from common.replicas.setup import DeviationSettings, MotionSettings, ObservableSettings
 from common.stability.cycle import CycleSettings
+from common.stability.force_field_model import Limits
 from common.stability.plan import ForceFieldSettings, Plan
 from tests.neural.systems import COORDS, make_network
 from tests.observables.systems import ETHANOL_SMILES
@@ -105,7 +106,7 @@ def make_plan(folder: pathlib.Path, reference: pathlib.Path, potential: pathlib.
         shares=(0.05, 0.95),
         quantum_batch=100,
         is_localized=False,
-        force_field=ForceFieldSettings({}, 0.0, 10),
+        force_field=ForceFieldSettings({}, 0.0, 10, Limits()),
         control=None,
         fingerprint="test",
         checkpoint=None,
