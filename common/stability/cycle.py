@@ -325,6 +325,7 @@ class Cycle:
                 break
             steps.append(step)
             optimizer.move(step.gradient)
+        self.model.restrain()
         return tuple(steps), optimizer.get_state()
 
     def _end_learning(self, state: RunState, why: str) -> RunState:

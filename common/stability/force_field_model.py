@@ -3,7 +3,8 @@
 With U = f(x)·φ(θ) + what stays, differences of energies between parameters are f(x)·(φ - φ̄), exactly. The quantum
 loss is the quadratic form that a fit minimises, δᵀGδ - 2hᵀδ + c from one pass over quantum frames: whatever the
 observables ask for, energies and forces hold on. Their errors may be limited, too, relative to where the force field
-starts: beyond a limit a penalty rises that no observable outweighs.
+starts: beyond a limit a penalty rises that no observable outweighs for long, and after the steps of an epoch the values
+are brought back to where no limited error is worse than at the start.
 """
 
 import collections.abc
@@ -25,6 +26,10 @@ from common.sufficient_statistics.quadratic import QuadraticForm
 
 STIFFNESS = 2000.0
 """Of the penalty, which is that times the square of the excess of a mean squared error over its limit, relative."""
+
+
+MAX_RETURNS = 50
+"""Newton's steps back to where limits hold; a handful is enough."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +115,17 @@ class ForceFieldModel:
             excess = form.evaluate(delta) / (limit**2 * form.constant) - 1.0
             loss = loss + STIFFNESS * excess.clamp(min=0.0).square()
         return loss
+
+    def restrain(self) -> None:
+        for _ in range(MAX_RETURNS):
+            delta = self._compute_delta()
+            excesses = [form.evaluate(delta) / form.constant - max(limit, 1.0) ** 2 for form, limit in self._limited]
+            worst = max(excesses, key=lambda excess: excess.item(), default=None)
+            if worst is None or worst <= 0.0:
+                return
+            (slope,) = torch.autograd.grad(worst, self.values)
+            with torch.no_grad():  # a trifle further than the limit, so that it ends
+                self.values -= (worst + 1e-6) * slope / slope.square().sum()
 
 
 def collect_widths(

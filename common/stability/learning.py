@@ -38,6 +38,10 @@ class EnergyModel(typing.Protocol):
         """Parts of the quantum loss, each a scalar when called, which add up to it; ``key`` names the step."""
         ...
 
+    def restrain(self) -> None:
+        """After some steps: brings the parameters back to where the model's limits hold, where it has any."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Target:

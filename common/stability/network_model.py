@@ -63,6 +63,9 @@ class NetworkModel:
             for start in range(0, len(chosen), FRAMES_IN_PART)
         ]
 
+    def restrain(self) -> None:
+        pass  # a network has no limits
+
     def _compute_part(self, frames: torch.Tensor, n_frames: int) -> torch.Tensor:
         coords, energies, forces = (values[frames] for values in self._frames)
         found_energies, found_forces = self.potential.compute_energies_and_forces(coords, differentiable=True)

@@ -104,6 +104,7 @@ def run_control(cycle: Cycle, rows: list[dict[str, typing.Any]], folder: pathlib
         for _ in range(row["n_steps"]):
             optimizer.move(gradient.compute((settings.seed, "control", n_steps)).gradient)
             n_steps += 1
+        cycle.model.restrain()
     if cycle.ranks.rank == 0:
         save_model(folder / "potential")
         write_json(folder / SUMMARY, {"outcome": "control", "n_steps": n_steps})

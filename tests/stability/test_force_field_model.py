@@ -7,7 +7,7 @@ import torch
 from common.data.dataset import Entry
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.trainable import Column, build_trainable
-from common.stability.force_field_model import ForceFieldModel, collect_widths
+from common.stability.force_field_model import STIFFNESS, ForceFieldModel, Limits, collect_widths
 from tests.helpers import change_parameters
 
 TRAINED = {
@@ -15,6 +15,9 @@ TRAINED = {
     "Angles": {"k": Column(scale=0.01, lower=0.0, prior=50.0), "angle": Column(lower=0.0, upper=numpy.pi, prior=0.1)},
     "ProperTorsions": {"k": Column(prior=1.0)},
 }
+
+
+NO_LIMITS = Limits()
 
 
 @pytest.fixture
@@ -30,10 +33,21 @@ def system(parity_molecules, parity_energies):
     entry = Entry(
         record["smiles"], coords.numpy(), energy - energy.mean(), compute_forces(topology, truth, coords).numpy()
     )
-    trainable = build_trainable(parity_molecules.force_field, TRAINED)
+    return build(parity_molecules, entry), topology, coords, entry
+
+
+def build(molecules, entry, limits=NO_LIMITS):
+    trainable = build_trainable(molecules.force_field, TRAINED)
     widths = collect_widths(trainable, TRAINED)
-    model = ForceFieldModel(parity_molecules, record["smiles"], trainable, widths, entry, (0.3, 0.7), 0.0)
-    return model, topology, coords, entry
+    return ForceFieldModel(molecules, entry.smiles, trainable, widths, entry, (0.3, 0.7), 0.0, limits)
+
+
+def compute_errors(model, topology, coords, entry):
+    """Root mean squares of energies and of force components, frame by frame."""
+    field = model.make_force_field()
+    energy = compute_energy(topology, field, coords).detach().numpy()
+    forces = compute_forces(topology, field, coords).detach().numpy()
+    return ((energy - energy.mean() - entry.energy) ** 2).mean() ** 0.5, ((forces - entry.forces) ** 2).mean() ** 0.5
 
 
 def move(model, seed=3, width=0.1):
@@ -54,10 +68,8 @@ def test_energies_change_as_those_of_the_force_field(system):
 def test_the_quantum_loss_is_that_of_frame_by_frame(system):
     model, topology, coords, entry = system
     move(model)
-    field = model.make_force_field()
-    energy = compute_energy(topology, field, coords).detach().numpy()
-    forces = compute_forces(topology, field, coords).detach().numpy()
-    expected = 0.3 * ((energy - energy.mean() - entry.energy) ** 2).mean() + 0.7 * ((forces - entry.forces) ** 2).mean()
+    energy_error, force_error = compute_errors(model, topology, coords, entry)
+    expected = 0.3 * energy_error**2 + 0.7 * force_error**2
     (part,) = model.compute_quantum_losses(())
     assert part().item() == pytest.approx(expected, rel=1e-9)
 
@@ -93,6 +105,45 @@ def test_the_gradient_is_that_of_finite_differences(system):
             ends.append(evaluate().item())
             model.values.data[place] -= sign * 1e-6
         assert gradient[place].item() == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-4, abs=1e-4)
+
+
+def test_beyond_a_limit_the_quantum_loss_rises_and_within_it_does_not(system, parity_molecules):
+    model, topology, coords, entry = system
+    start = compute_errors(model, topology, coords, entry)
+    move(model, width=0.3)
+    moved = compute_errors(model, topology, coords, entry)
+    assert moved[0] > 1.01 * start[0]
+    plain = model.compute_quantum_losses(())[0]().item()
+
+    def evaluate(limits):
+        limited = build(parity_molecules, entry, limits)
+        limited.values.data.copy_(model.values.data)
+        return limited.compute_quantum_losses(())[0]().item()
+
+    ratio = moved[0] / start[0]
+    assert evaluate(Limits(1.001 * ratio, None)) == pytest.approx(plain, rel=1e-9)
+    expected = plain + STIFFNESS * ((ratio / 0.99) ** 2 - 1.0) ** 2
+    assert evaluate(Limits(0.99, None)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_no_limited_error_ends_worse_than_it_began(system, parity_molecules):
+    model, topology, coords, entry = system
+    start = compute_errors(model, topology, coords, entry)
+    limited = build(parity_molecules, entry, Limits(0.9, 1.0))
+    for seed in range(4):
+        move(limited, seed, width=0.3)
+        assert max(compute_errors(limited, topology, coords, entry)) > max(start)
+        before = limited.values.detach().clone()
+        limited.restrain()
+        found = compute_errors(limited, topology, coords, entry)
+        assert found[0] <= start[0] * (1.0 + 1e-9)
+        assert found[1] <= start[1] * (1.0 + 1e-9)
+        assert (limited.values.detach() - before).norm() < 2.0 * before.norm()  # brought back, not begun anew
+    kept = limited.values.detach().clone()
+    limited.restrain()
+    assert torch.equal(limited.values.detach(), kept)
+    model.restrain()  # without limits nothing moves
+    assert not model.values.detach().any()
 
 
 def test_a_column_without_width_is_refused(parity_molecules):
