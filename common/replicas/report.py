@@ -22,6 +22,9 @@ SURVIVAL = "survival.svg"
 AXES = {"rdf": ("distance [Å]", "pairs [%]"), "adf": ("angle [degree]", "share of angles")}
 """Labels of distributions; those of liquids are g(r)."""
 
+UNITS = {"mean-bonds": "mean bonds [Å]", "mean-angles": "mean angles [degree]"}
+"""Names of what has a unit."""
+
 
 def render_report(
     findings: collections.abc.Sequence[Findings],
@@ -67,6 +70,8 @@ def draw_survival(findings: collections.abc.Sequence[Findings]) -> bytes:
 def describe(findings: collections.abc.Sequence[Findings]) -> str:
     """What the first and the best candidate say, in one sentence."""
     first = findings[0]
+    if len(findings) > 1 and not any(one.survival.n_failures for one in findings):
+        return f"None of the {len(findings)} fails, in {first.survival.total_time:.0f} ps each."
     best = max(findings, key=lambda one: (one.survival.low, one is first))
     if best is first:
         return f"{first.name} {_describe_life(first)}."
@@ -108,7 +113,7 @@ def _list_errors(findings: collections.abc.Sequence[Findings]) -> list[dict]:
     lines = []
     for name, comparison in findings[0].comparisons.items():
         errors = [one.comparisons[name].error for one in findings]
-        lines.append({"name": NAMES.get(name, name), "errors": errors, "scatter": comparison.scatter})
+        lines.append({"name": UNITS.get(name, NAMES.get(name, name)), "errors": errors, "scatter": comparison.scatter})
     if findings[0].velocity_correlations is not None and findings[0].reference_correlation is not None:
         errors = [_mean(correlation_errors(one)) for one in findings]
         lines.append({"name": "VACF, mean over replicas", "errors": errors, "scatter": None})

@@ -41,5 +41,6 @@ def test_no_failure_has_no_end(findings):
         f"stable never fails in {never.survival.total_time:.0f} ps, pre lives 5 ps on average until it fails; "
         "intervals apart."
     )
-    assert describe([never, never]) == f"stable never fails in {never.survival.total_time:.0f} ps."
+    assert describe([never]) == f"stable never fails in {never.survival.total_time:.0f} ps."
+    assert describe([never, never]) == f"None of the 2 fails, in {never.survival.total_time:.0f} ps each."
     assert format_time(math.inf) == "∞"
