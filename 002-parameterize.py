@@ -6,6 +6,7 @@ Writes  outputs/openff-2.1.0.pt           parameters and topologies as tensors (
 
     python 002-parameterize.py
     python 002-parameterize.py --force-field example/starter.offxml --smiles my-molecules.smi
+    python 002-parameterize.py --force-field openff-2.1.0.offxml tip3p.offxml
 
 About two minutes for the full data (16,400 molecules) on two cores, charges included.
 """
@@ -13,7 +14,6 @@ About two minutes for the full data (16,400 molecules) on two cores, charges inc
 import dataclasses
 import json
 import pathlib
-import re
 import tempfile
 import time
 import typing
@@ -21,6 +21,7 @@ import typing
 from common.files.atomic import replace_atomically
 from common.forcefields.parameter_file import save_parameters
 from common.interop.openff_stack import parameterize_with_openff
+from common.molecules.smiles_lists import complete_smiles, count_atoms, parse_smiles_list
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
@@ -28,6 +29,7 @@ from common.reporting.console import suggest_command
 from common.runs.options import read_settings
 from common.runs.settings import AtLeastOne, Contents, Machine, Share, StageSettings
 from common.smirnoff.find import find_force_field
+from common.smirnoff.merging import merge_force_fields
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import count_reasons, parameterize
 
@@ -36,28 +38,32 @@ ENGINES = {"builtin": parameterize, "openff": parameterize_with_openff}
 
 
 OUTPUTS = pathlib.Path("outputs")
+SAGE = "openff-2.1.0.offxml"
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(StageSettings):
     """Which force field, which molecules."""
 
-    force_field: Contents[str] = "openff-2.1.0.offxml"  # path, or name of a file in force-fields/ or a package
+    force_field: Contents[tuple[str, ...]] = (SAGE,)  # paths, or names of files in force-fields/ or a package, in order
     engine: typing.Literal["builtin", "openff"] = "builtin"  # "openff": the OpenFF stack, slower, the same numbers
+    max_atoms: AtLeastOne[int] = 1000  # larger molecules fail at once: charges and pairs grow with the square
     max_failed_fraction: Share[float] = 0.05  # fails if more molecules than this cannot be parameterised
 
     input: Contents[pathlib.Path] = OUTPUTS / "data-raw"  # folder with smiles.json
-    smiles: Contents[pathlib.Path | None] = None  # instead, a file of mapped SMILES, one a line or a JSON list
+    smiles: Contents[pathlib.Path | None] = None  # instead, a file of SMILES, "CCO ethanol" a line or a JSON list
     output: Machine[pathlib.Path | None] = None  # None: outputs/<force field>.pt
     n_workers: Machine[AtLeastOne[int]] = dataclasses.field(default_factory=count_available_cpus)  # processes
 
     def check(self) -> None:
+        if not self.force_field:
+            raise ValueError("force_field: name at least one file")
         if self.smiles is not None and self.input != Settings.input:
             raise ValueError("--input and --smiles: both say where the molecules are; leave one of them out")
 
 
 def read_smiles(path: pathlib.Path) -> list[str]:
-    """Mapped SMILES, each once: a JSON list, or one a line; from a folder its ``smiles.json``.
+    """Mapped SMILES, each once: a JSON list, or one a line, with or without a name; from a folder its ``smiles.json``.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -67,19 +73,21 @@ def read_smiles(path: pathlib.Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; run 001-convert-espaloma-data.py, or name a file with --smiles")
     try:
-        text = path.read_text()
+        found = parse_smiles_list(path.read_text())
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no text ({error}); expected mapped SMILES, as a JSON list or one a line") from error
-    if re.match(r'\s*\[\s*["\]]', text):
-        try:
-            smiles = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: damaged JSON ({error})") from error
-    else:
-        smiles = [line.strip() for line in text.splitlines() if line.strip()]
-    if not smiles or not all(isinstance(text, str) for text in smiles):
-        raise ValueError(f"{path}: expected mapped SMILES, as a JSON list or one a line")
-    return list(dict.fromkeys(smiles))
+        raise ValueError(f"{path}: no text ({error}); expected SMILES, as a JSON list or one a line") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return list(dict.fromkeys(found))
+
+
+def part_by_size(smiles: list[str], max_atoms: int) -> tuple[list[str], dict[str, str]]:
+    """The SMILES of molecules that are not too large, complete with hydrogens and map numbers; why not the others."""
+    sizes = {one: count_atoms(one) for one in smiles}
+    too_large = {
+        one: f"too large: more than {max_atoms} atoms (--max-atoms)" for one, size in sizes.items() if size > max_atoms
+    }
+    return list(dict.fromkeys(complete_smiles(one) for one in smiles if one not in too_large)), too_large
 
 
 def report_failures(
@@ -105,22 +113,24 @@ def report_failures(
 def main() -> None:
     """Reads, parameterises, writes, and says what comes next."""
     settings = read_settings(Settings)
-    force_field = read_force_field(find_force_field(settings.force_field))
-    smiles = read_smiles(settings.smiles or settings.input)
+    force_field = merge_force_fields([read_force_field(find_force_field(name)) for name in settings.force_field])
+    smiles, too_large = part_by_size(read_smiles(settings.smiles or settings.input), settings.max_atoms)
+    n_molecules = len(smiles) + len(too_large)
     output = settings.output or OUTPUTS / f"{force_field.name.removesuffix('.offxml')}.pt"
     if output.is_dir():
         raise ValueError(f"{output}: is a folder; name a file with --output")
     output.parent.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=output.parent).close()  # says now, not after the work, that nothing can be written there
-    print(f"{len(smiles)} molecules, force field {force_field.name}, engine {settings.engine}")
+    print(f"{n_molecules} molecules, force field {force_field.name}, engine {settings.engine}")
 
     start = time.perf_counter()
     molecules = ENGINES[settings.engine](force_field, smiles, settings.n_workers)
+    molecules = dataclasses.replace(molecules, failures={**molecules.failures, **too_large})
     seconds = time.perf_counter() - start
     print(f"charges: {molecules.provenance['charge_model']}")
     n_done, n_failed = len(molecules.topologies), len(molecules.failures)
     print(f"{n_done} molecules parameterised, {n_failed} failed; {len(smiles) / seconds:.1f} molecules per second")
-    report_failures(molecules.failures, len(smiles), settings.max_failed_fraction, output)
+    report_failures(molecules.failures, n_molecules, settings.max_failed_fraction, output)
     save_parameters(output, molecules)
     print(f"{output}: {output.stat().st_size / 1e6:.1f} MB written; peak memory {format_peak_memory()}")
     options = {

@@ -42,6 +42,8 @@ def copy_project(folder: pathlib.Path) -> None:
     (folder / "force-fields").mkdir(exist_ok=True)
     shutil.copy(ROOT / "example" / "starter.offxml", folder / "force-fields" / "openff-2.1.0.offxml")
     write_own_data(folder / "my-conformers.xyz")
+    other = (ROOT / "example" / "starter.offxml").read_text().replace('k="', 'k="1.1 * ')
+    (folder / "my-start.offxml").write_text(other)
 
 
 def fill_in(command: str, folder: pathlib.Path) -> list[str]:

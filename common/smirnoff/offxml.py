@@ -21,6 +21,8 @@ from common.smirnoff.values import Reader, read_attributes, read_values
 VERSION = "0.3"
 """The version of the file format (that of single sections goes up to 0.5)."""
 
+OLD_VERSIONS = ("0.1", "0.2", "1.0")
+
 AROMATICITY_MODEL = "OEAroModel_MDL"
 
 ELEMENTS = {
@@ -162,6 +164,11 @@ def _parse_xml(text: str, name: str) -> xml.etree.ElementTree.Element:
 
 def _check_root(root: xml.etree.ElementTree.Element, name: str) -> None:
     if root.tag != "SMIRNOFF" or root.get("version") != VERSION:
+        if root.tag == "SMIRNOFF" and root.get("version") in OLD_VERSIONS:
+            raise ForceFieldError(
+                f"{name}: SMIRNOFF {root.get('version')}, which means other units and defaults than {VERSION}; "
+                "openff-toolkit reads it and writes this one: ForceField(file).to_file(new)"
+            )
         raise ForceFieldError(
             f"{name}: <{root.tag} version={root.get('version')!r}>, expected <SMIRNOFF version={VERSION!r}>; "
             "openff-toolkit reads older versions and writes this one"
@@ -197,17 +204,17 @@ def _read_section(element: xml.etree.ElementTree.Element, name: str) -> Section:
         if child.tag != ELEMENTS[element.tag] or len(child):
             raise ForceFieldError(f"{where}: element <{child.tag}> is not known in this section")
         parameters.append(_read_parameter(child, element.tag, attributes, where))
-    _check_unique([p.smirks for p in parameters], "SMIRKS", where)
-    _check_unique([p.id for p in parameters if p.id], "id", where)
+    _check_unique([p.smirks for p in parameters], where)
     return Section(element.tag, attributes, settings, tuple(parameters))
 
 
-def _check_unique(values: list[str], what: str, where: str) -> None:
+def _check_unique(smirks: list[str], where: str) -> None:
+    """Ids may be repeated, they are names for people; a pattern that occurs twice hides the first of its parameters."""
     seen: set[str] = set()
-    for value in values:
-        if value in seen:
-            raise ForceFieldError(f"{where}: the {what} {value!r} occurs twice; remove or rename one of them")
-        seen.add(value)
+    for one in smirks:
+        if one in seen:
+            raise ForceFieldError(f"{where}: the SMIRKS {one!r} occurs twice; remove or change one of them")
+        seen.add(one)
 
 
 def _read_parameter(

@@ -11,7 +11,7 @@ import pathlib
 import numpy
 import torch
 
-from common.data.dataset import list_sources, read_provenance
+from common.data.dataset import list_sources
 from common.data.index import Row, index_dataset
 from common.data.splits import NO_FOLD, SplitRow, SplitSettings, assign_folds, assign_rows, split_molecules
 from common.data.weighting import ConformerSelection
@@ -111,21 +111,11 @@ def _deal_out(smiles: list[str], settings: SplitSettings) -> dict[str, int]:
 
 
 def index_rows(folder: pathlib.Path, molecules: ParameterizedMolecules, parameters: pathlib.Path) -> list[Row]:
-    """The rows of a data set, checked against the parameters.
+    """The rows of a data set, checked against the parameters; which force field chose its molecules does not matter.
 
     Raises:
-        ValueError: a molecule has no parameters, or another number of atoms than its coordinates, or stage 003 chose
-            the molecules by the parameters of another force field.
+        ArtifactError: a molecule has no parameters, or another number of atoms than its coordinates.
     """
-    chosen_by = read_provenance(folder).get("input", {}).get("force_field_sha256")
-    names = ("force_field_sha256", "split_from_sha256")  # types that were split cover the same molecules
-    if chosen_by is not None and chosen_by not in [molecules.provenance.get(name) for name in names]:
-        raise ArtifactError(
-            f"{folder} was made with a force field of SHA-256 {chosen_by}, {parameters} holds "
-            f"{molecules.provenance['force_field']} of SHA-256 {molecules.provenance['force_field_sha256']}",
-            "clustered data",
-            detail=" with these parameters",
-        )
     rows = index_dataset(folder)
     for row in rows:
         if row.smiles not in molecules.topologies:

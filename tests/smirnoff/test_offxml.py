@@ -99,7 +99,6 @@ CASES = {
     "tag twice": (section("Bonds", BOND.replace("[*:2]", "[*:1]")), "tags are not 1, 2"),
     "tags apart": (section("Bonds", BOND.replace("~", "~[*]~")), "tags 1 and 2 are not joined by a bond"),
     "smirks twice": (section("Bonds", BOND + BOND.replace("b1", "b2")), r"SMIRKS '\[\*:1\]~\[\*:2\]' occurs twice"),
-    "id twice": (section("Bonds", BOND + BOND.replace("*:1", "#6:1")), "id 'b1' occurs twice"),
     "section twice": (section("Bonds", "") * 2, "two Bonds sections"),
     "other element": (section("Bonds", BOND.replace("Bond ", "Angle ")), "<Angle> is not known in this section"),
     "missing value": (section("Bonds", BOND.replace("length", "lenght")), "Bonds.*SMIRKS.*'length' is missing"),
@@ -189,7 +188,8 @@ def test_refuses_document_types_and_entities(header):
         ("<SMIRNOFF>", "not well-formed XML"),
         (wrap(section("Bonds", BOND.replace("k=", "length="))), "not well-formed XML"),
         ('<?xml version="1.0" encoding="no-such"?><SMIRNOFF/>', "not well-formed XML"),
-        (wrap("").replace('version="0.3"', 'version="0.1"'), "expected <SMIRNOFF version='0.3'>"),
+        (wrap("").replace('version="0.3"', 'version="0.1"'), "SMIRNOFF 0.1, which means other units"),
+        (wrap("").replace('version="0.3"', 'version="9.9"'), "expected <SMIRNOFF version='0.3'>"),
         (wrap("").replace("SMIRNOFF", "ForceField"), "expected <SMIRNOFF version='0.3'>"),
         (wrap("").replace("OEAroModel_MDL", "OEAroModel_Daylight"), "aromaticity_model='OEAroModel_Daylight'"),
     ],
@@ -204,3 +204,9 @@ def test_refuses_other_encodings(tmp_path):
     path.write_bytes(wrap("<Author>Müller</Author>").encode("latin-1"))
     with pytest.raises(ForceFieldError, match=r"mine\.offxml: not UTF-8"):
         read_force_field(path)
+
+
+def test_ids_may_be_repeated():
+    text = wrap(section("Bonds", BOND + BOND.replace("*:1", "#6:1")))
+    parameters = parse_force_field(text, "test.offxml").sections["Bonds"].parameters
+    assert [parameter.id for parameter in parameters] == ["b1", "b1"]

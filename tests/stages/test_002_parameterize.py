@@ -64,7 +64,7 @@ def test_too_many_failures_end_the_stage_and_leave_the_earlier_result(tmp_path):
     [
         ([], r"outputs/data-raw.*no such file; run 001-convert"),
         (["--force-field", "none.offxml"], "force-fields/none.offxml"),
-        (["--smiles", "empty.smi"], "empty.smi: expected mapped SMILES"),
+        (["--smiles", "empty.smi"], "empty.smi: expected SMILES"),
         (["--input", "damaged"], "damaged JSON"),
         (["--smiles", "binary.smi"], "binary.smi: no text"),
         (["--smiles", "methane.smi", "--output", "damaged"], "damaged: is a folder; name a file with --output"),
@@ -80,3 +80,31 @@ def test_says_in_a_line_what_is_missing(tmp_path, arguments, reason):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert re.search(reason, done.stderr, re.DOTALL), done.stderr
+
+
+def test_plain_smiles_with_names_and_a_limit_of_size(tmp_path):
+    (tmp_path / "mine.smi").write_text(f"# my molecules\nC methane\n{METHANE}\n{'C' * 40} long\n")
+    options = ("--force-field", STARTER, "--smiles", "mine.smi", "--max-atoms", "100", "--n-workers", "1")
+    done = run(tmp_path, *options, "--max-failed-fraction", "0.5")
+    assert done.returncode == 0, done.stderr
+    assert "1  too large: more than 100 atoms (--max-atoms), e.g. CCCC" in done.stdout
+    molecules = load_parameters(tmp_path / "outputs" / "starter.pt")
+    assert list(molecules.topologies) == [METHANE]
+    assert list(molecules.failures) == ["C" * 40]
+
+
+def test_several_force_field_files_in_order(tmp_path):
+    write_smiles(tmp_path, METHANE, WATER)
+    water = '<vdW version="0.3"><Atom smirks="[#1]-[#8X2H2+0:1]-[#1]" epsilon="0.1521*mole**-1*kilocalorie"'
+    water += ' sigma="3.1507*angstrom"/></vdW>'
+    (tmp_path / "water.offxml").write_text(
+        f'<SMIRNOFF version="0.3" aromaticity_model="OEAroModel_MDL">{water}</SMIRNOFF>'
+    )
+    done = run(tmp_path, "--force-field", STARTER, "water.offxml", "--n-workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "force field starter+water.offxml" in done.stdout
+    molecules = load_parameters(tmp_path / "outputs" / "starter+water.pt")
+    potential = molecules.force_field.potentials_by_type["vdW"]
+    rows = molecules.topologies[WATER].parameters["vdW"].parameter_idxs
+    epsilon = potential.parameters[rows[0], potential.parameter_cols.index("epsilon")]
+    assert epsilon.item() == pytest.approx(0.1521)

@@ -165,17 +165,22 @@ def test_a_data_set_with_a_value_that_is_not_finite_is_refused(name, parity_ener
     assert bad.smiles in str(caught.value)
 
 
-def test_data_chosen_by_another_force_field_are_refused_by_004(parity_molecules, parity_energies, tmp_path):
+def test_data_chosen_by_another_force_field_serve_if_all_molecules_have_parameters(
+    parity_molecules, parity_energies, tmp_path
+):
     write_dataset(tmp_path / "data", make_entries(parity_energies[:2], 3))
     path = tmp_path / "data" / "provenance.json"
     provenance = {**json.loads(path.read_text()), "input": {"force_field_sha256": "1" * 64}}
     path.write_text(json.dumps(provenance))
-    same = dataclasses.replace(
-        parity_molecules, provenance={**parity_molecules.provenance, "force_field_sha256": "1" * 64}
+    assert len(index_rows(tmp_path / "data", parity_molecules, tmp_path / "x.pt")) == 2
+    first = parity_energies[0]["smiles"]
+    fewer = dataclasses.replace(
+        parity_molecules,
+        topologies={smiles: one for smiles, one in parity_molecules.topologies.items() if smiles != first},
+        failures={first: "no Bonds pattern"},
     )
-    assert len(index_rows(tmp_path / "data", same, tmp_path / "x.pt")) == 2
-    with raises_with_advice(ValueError, r"/data was made with a force field of SHA-256 11.*x\.pt.*003-cluster"):
-        index_rows(tmp_path / "data", parity_molecules, tmp_path / "x.pt")
+    with raises_with_advice(ValueError, r"data, row 0: .*x\.pt has no parameters for .*no Bonds pattern.*003-cluster"):
+        index_rows(tmp_path / "data", fewer, tmp_path / "x.pt")
 
 
 # --- where the stages write ------------------------------------------------------------------------------------------
