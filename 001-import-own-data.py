@@ -66,6 +66,7 @@ class Settings(StageSettings):
     length_unit: str | None = None  # angstrom, bohr, nm
     force_unit: str | None = None  # e.g. hartree/bohr; None: energy over length
     gradients: bool = False  # what the file calls forces are gradients, +dE/dx
+    license: Machine[str | None] = None  # of the data, for provenance.json and the card of what is fitted to them
     smiles: Contents[pathlib.Path | None] = None  # table of names and SMILES: .smi, or CSV with name and smiles
     charge: int = 0  # [e] of molecules whose SMILES and charge the file does not say
 
@@ -166,6 +167,7 @@ def import_data(settings: Settings, format_: str) -> None:
     provenance = {
         "stage": pathlib.Path(__file__).stem,
         "files": [path.name for path in settings.inputs],
+        **({"license": settings.license} if settings.license else {}),
         **make_provenance(account, {"format": format_, "units": dataclasses.asdict(reading.units), **versions}),
     }
     kept = list_others(settings.output, source)

@@ -21,7 +21,7 @@ import functools
 import pathlib
 import time
 
-from common.data.dataset import list_sources, read_fingerprint
+from common.data.dataset import list_sources, read_fingerprint, read_provenance
 from common.data.shards import Shards, make_shards, publish_datasets, reserve_output, sum_counts
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
@@ -62,12 +62,20 @@ class Settings(StageSettings):
 
 
 def make_provenance(
-    contents: SourceContents, shards: Shards, known: KnownMolecules, fingerprint: dict
+    contents: SourceContents, shards: Shards, known: KnownMolecules, fingerprint: dict, before: dict
 ) -> dict[str, object]:
-    """What the data set's ``provenance.json`` says: the same whoever runs the stage, wherever."""
+    """What the data set's ``provenance.json`` says: the same whoever runs the stage, wherever.
+
+    Args:
+        contents, shards: of the source.
+        known: what 002 knows.
+        fingerprint: of the input, and settings.
+        before: what the input's ``provenance.json`` says, of which the licence and doubts are handed on.
+    """
     counts = sum_counts(shards.results)
     return {
         "stage": "003-cluster-and-filter",
+        **{name: before[name] for name in ("license", "doubts") if before.get(name)},
         "input": {
             "dataset_fingerprint": fingerprint["input"],
             "force_field": known.provenance.get("force_field"),
@@ -135,7 +143,9 @@ def filter_data(settings: Settings, output: pathlib.Path) -> None:
         slices = contents[source].slices
         write_shard = functools.partial(write_filtered_shard, folder, threshold)
         shards = make_shards(output, source, slices, write_shard, fingerprint, settings.n_workers, description=source)
-        finished.append((shards, make_provenance(contents[source], shards, known, fingerprint)))
+        finished.append(
+            (shards, make_provenance(contents[source], shards, known, fingerprint, read_provenance(folder)))
+        )
         print_account(source, contents[source], shards, settings.n_reasons_shown)
         n_confs += sum(
             result["conformers_read"] for result, made in zip(shards.results, shards.made, strict=True) if made

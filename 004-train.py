@@ -38,9 +38,10 @@ from common.data.weighting import ConformerSelection
 from common.files.plain import write_json, write_table
 from common.fitting.exact_fit import fit_exact, fit_valence, search_all
 from common.fitting.methods import Fit, run_adam, run_exact, run_lbfgs
+from common.fitting.model_card import describe_data, write_model_card
 from common.fitting.objective import Objective, build_objective
 from common.fitting.optimizers import iterate_adam
-from common.fitting.outputs import compute_losses, save_force_field, summarise
+from common.fitting.outputs import compute_losses, save_force_field, save_unconstrained, summarise
 from common.fitting.parameter_table import write_parameter_table
 from common.fitting.priors import build_prior, is_of_children
 from common.fitting.source_weights import SourceWeights, get_part_weights
@@ -436,8 +437,8 @@ def log_for_tensorboard(
     )
 
 
-def report_parameters(fit: Fit, weights: SourceWeights, statistics: Statistics, final: TensorForceField) -> None:
-    """Writes parameters.csv and says how many values the data do not determine."""
+def report_parameters(fit: Fit, weights: SourceWeights, statistics: Statistics, final: TensorForceField) -> int:
+    """Writes parameters.csv; says and gives how many values the data do not determine."""
     names = fit.trainable.names
     widths = numpy.array([fit.trained[type_][name].prior or math.nan for type_, _, name in names], dtype=numpy.float64)
     objective = fit.objectives["train"]
@@ -446,6 +447,7 @@ def report_parameters(fit: Fit, weights: SourceWeights, statistics: Statistics, 
     write_parameter_table(path, fit.trainable, final, statistics, fit.molecules, widths, uncertainty)
     n_open = int((~uncertainty.is_determined).sum())
     print(f"{n_open} of {len(names)} trained values are not determined by the data, see {path}")
+    return n_open
 
 
 def open_run(settings: Settings, contents: dict[str, str]) -> tuple[pathlib.Path, Checkpoint | None]:
@@ -534,9 +536,10 @@ def main() -> None:
     seconds["seconds_optimum"] = time.perf_counter() - start
 
     save_force_field(folder / "force-field", final, molecules, comments)
+    save_unconstrained(folder / "force-field")
     lines = [*comments, "the global optimum of the training loss without priors: a floor, not a force field to use"]
     save_force_field(folder / "optimum", floor.force_field, molecules, lines)
-    report_parameters(fit, weights, statistics, final)
+    n_open = report_parameters(fit, weights, statistics, final)
     fields = {"initial": fit.initial, "final": final, "optimum": floor.force_field}
     summary = summarise(statistics, objectives, fields, seconds)
     visited = measure_visited(
@@ -560,6 +563,9 @@ def main() -> None:
         summary["types"] = types.to_plain()
         write_table(folder / "types.csv", [dataclasses.asdict(split) for split in types.splits])
     log_for_tensorboard(fit, settings, statistics, fields, summary)
+    write_model_card(
+        folder / "force-field.md", comments, describe_data(settings.data), summary, n_open, len(trainable.names)
+    )
     write_json(folder / SUMMARY, summary)
     print(
         f"loss {summary['loss_initial']:.6g} -> {summary['loss_final']:.6g} in {summary['seconds_epochs']:.1f} s; "

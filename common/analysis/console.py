@@ -42,7 +42,10 @@ def print_what_to_do(report: pathlib.Path, runs: collections.abc.Sequence[pathli
         print(f"watch:  {format_command('-m', 'tensorboard.main', '--logdir', folder)}")
     for run in runs:
         print(f"use:    {run / 'force-field.offxml'}")
-    print("        Any SMIRNOFF engine reads it, the OpenFF toolkit for example by ForceField(PATH).")
+    print(
+        "        Any SMIRNOFF engine reads it, the OpenFF toolkit for example by ForceField(PATH); beside it, the same"
+    )
+    print("        without constraints (force-field-unconstrained.offxml) and what it was fitted on (force-field.md).")
 
 
 def _print_errors(results: Results) -> None:

@@ -7,9 +7,11 @@ import typing
 import torch
 
 from common.data.splits import SPLITS
+from common.files.atomic import replace_atomically
 from common.fitting.objective import Objective
 from common.forcefields.parameter_file import save_fitted_force_field
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
+from common.smirnoff.constraints import remove_constraints
 from common.smirnoff.offxml_writer import write_offxml
 from common.sufficient_statistics.statistics import Statistics
 
@@ -33,6 +35,17 @@ def save_force_field(
     """
     save_fitted_force_field(path.with_name(path.name + ".pt"), force_field, start, comments)
     write_offxml(start.provenance["offxml"], force_field, path.with_name(path.name + ".offxml"), comments)
+
+
+def save_unconstrained(path: pathlib.Path) -> None:
+    """Writes "<path>-unconstrained.offxml" beside ``path`` + ".offxml": the same without constraints of bonds.
+
+    Args:
+        path: without suffix, of a force field that was saved.
+    """
+    text = path.with_name(path.name + ".offxml").read_text(encoding="utf-8")
+    with replace_atomically(path.with_name(path.name + "-unconstrained.offxml")) as beside:
+        beside.write_text(remove_constraints(text), encoding="utf-8")
 
 
 def compute_losses(

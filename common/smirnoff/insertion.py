@@ -37,7 +37,7 @@ def insert_child(text: str, section: str, parent: str, child: str) -> str:
     id_ = next(f"{own}-{i}" for i in range(1, len(ids) + 2) if f"{own}-{i}" not in ids) if own else ""
     data = text.encode("utf-8")
     start = locate_elements(data)[section, smirks.index(parent)]
-    element = _find_element(data, start)
+    element = find_element(data, start)
     copy = _set_attribute(element, b"smirks", child)
     if id_:
         copy = _set_attribute(copy, b"id", id_)
@@ -47,7 +47,7 @@ def insert_child(text: str, section: str, parent: str, child: str) -> str:
     return (data[:end] + b"\n" + indent + copy + data[end:]).decode("utf-8")
 
 
-def _find_element(data: bytes, start: int) -> bytes:
+def find_element(data: bytes, start: int) -> bytes:
     """The whole element that begins at a position: parameters have no children."""
     tag = _TAG.match(data, start)
     assert tag is not None  # the parser found it there

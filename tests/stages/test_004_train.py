@@ -112,7 +112,8 @@ def test_everything_is_written(finished):
     checkpoints = {f"checkpoints/epoch-{n:06d}.{suffix}" for n in (100, 200) for suffix in ("pt", "offxml")}
     finals = {f"{name}.{suffix}" for name in ("force-field", "best", "optimum") for suffix in ("pt", "offxml")}
     tables = {"config.json", "splits.json", "summary.json", "parameters.csv", "checkpoints/last.pt"}
-    assert names == events | checkpoints | finals | tables
+    for_users = {"force-field-unconstrained.offxml", "force-field.md"}
+    assert names == events | checkpoints | finals | tables | for_users
 
 
 def test_the_final_force_field_is_the_one_of_the_last_step(finished, inputs):
