@@ -71,7 +71,7 @@ def format_model_card(
     lines += ["## Files", ""]
     lines += [
         "- `force-field.offxml`: the force field, with the constraints of the file it started from",
-        "- `force-field-unconstrained.offxml`: the same without constraints of bonds, with the energies that were fitted",
+        "- `force-field-unconstrained.offxml`: without constraints of bonds: energies as they were fitted",
         "- `parameters.csv`: every trained value with its standard error",
         "",
         "## Data",
