@@ -8,8 +8,9 @@ CAMPAIGNS := outputs/example-campaign$(addprefix -,$(PRESET))
 STABLE := outputs/example-stable$(addprefix -,$(PRESET))
 GENERATION := outputs/example-generate$(addprefix -,$(PRESET))
 COARSE := outputs/example-coarse-grain$(addprefix -,$(PRESET))
+LOOP := outputs/example-loop$(addprefix -,$(PRESET))
 
-.PHONY: help example own example-campaign example-stable example-generate example-coarse-grain test lint rooms clean
+.PHONY: help example own example-campaign example-stable example-generate example-coarse-grain example-loop test lint rooms clean
 
 help:
 	@echo "make example   install into .venv and run the five stages on the example archive, about five minutes"
@@ -18,6 +19,7 @@ help:
 	@echo "make example-stable     the same for stable dynamics: a potential and a force field of ethanol repaired, eight minutes"
 	@echo "make example-generate   the same for generation: train on 7,400 small molecules, generate 2,000, filter them, ten minutes"
 	@echo "make example-coarse-grain   the same for coarse-graining: rigid dimers of benzene, five trainings and their rollouts"
+	@echo "make example-loop       all five as one: molecules invented, labelled, fitted, simulated, coarse-grained"
 	@echo "make test      install into .venv and run the test suite"
 	@echo "make lint      check style, the order of the rooms, types"
 	@echo "make rooms     list the rooms of common/ and which imports from which"
@@ -119,6 +121,11 @@ example-coarse-grain: .venv/installed
 	   || { tail -n 3 $(COARSE)/logs/{}.txt; exit 255; }; sed -n "s/^epoch .* weights/{}: &/p" $(COARSE)/logs/{}.txt'
 	$(BIN)/python 033-roll-out.py $(if $(PRESET),--preset $(PRESET)) --runs $(METHODS:%=$(COARSE)/runs/%/*) --names $(METHODS) --output $(COARSE)/rollouts
 
+# Once round all five systems; PRESET=ci is the same in two minutes, for its own sake.
+example-loop: .venv/installed
+	rm -rf $(LOOP)
+	$(BIN)/python -m example.loop --sizes $(or $(PRESET),full) --output $(LOOP)
+
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
@@ -132,4 +139,4 @@ rooms: .venv/installed
 	$(BIN)/python -m tests.house
 
 clean:
-	rm -rf .venv $(EXAMPLE) $(OWN) $(CAMPAIGNS) $(GENERATION) $(COARSE)
+	rm -rf .venv $(EXAMPLE) $(OWN) $(CAMPAIGNS) $(GENERATION) $(COARSE) $(LOOP)
