@@ -79,6 +79,7 @@ SIZES = {
         options={
             "042": ("--preset", "example", "--n-epochs", "8", "--sample-interval", "0"),
             "043": ("--preset", "example"),
+            "044": ("--max-reference", "2000"),
             "021": (
                 *("--n-replicas", "2", "--duration", "200", "--n-starts", "100", "--n-initial", "150"),
                 *("--n-test", "50", "--n-pretraining", "1500", "--pretraining-steps", "600", "--n-channels", "24"),
@@ -98,12 +99,13 @@ SIZES = {
     ),
     "ci": Sizes(
         n_few=6,
-        n_generated=150,
-        n_relaxed=14,
+        n_generated=400,
+        n_relaxed=16,
         n_new=6,
         options={
-            "042": ("--preset", "example", "--n-epochs", "1", "--sample-interval", "0", "--n-train", "2400"),
+            "042": ("--preset", "example", "--n-epochs", "2", "--sample-interval", "0", "--n-train", "4000"),
             "043": ("--preset", "example"),
+            "044": ("--max-reference", "300"),
             "021": (
                 *("--n-replicas", "1", "--duration", "50", "--n-starts", "12", "--n-initial", "18", "--n-test", "6"),
                 *("--n-pretraining", "60", "--pretraining-steps", "40", "--n-channels", "8"),
@@ -215,9 +217,10 @@ class Loop:
         first = {name_flat(entry.smiles): entry for entry in reversed(entries)}
         unseen = [entry for name, entry in sorted(first.items()) if name not in known]
         order = numpy.random.default_rng(self.seed).permutation(len(unseen))
-        new, held = ([unseen[i] for i in part] for part in numpy.split(order, [self.sizes.n_new]))
-        if not (new and held):
+        n_new = min(self.sizes.n_new, len(unseen) // 2)
+        if not n_new:
             raise RuntimeError(f"{filtered}: {len(unseen)} molecules that are new; that is too few to go on with")
+        new, held = ([unseen[i] for i in part] for part in numpy.split(order, [n_new]))
         write_entries(self.output / "labels" / "generated", new)
         write_entries(self.output / "labels" / "held-out", held)
         write_entries(self.output / "starts", [entry.select([-1]) for entry in new])

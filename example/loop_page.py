@@ -14,6 +14,7 @@ PAGE = pathlib.Path(__file__).parent / "templates" / "loop.html"
 LEVEL = "GFN2-xTB"
 N_DRAWN = 12
 """Molecules in the picture."""
+N_COLUMNS = 4
 
 
 class SimulatedTable(typing.NamedTuple):
@@ -105,7 +106,7 @@ def write_page(
         verdict=verdict,
         level=LEVEL,
         facts={**facts, "campaign_words": describe_campaign(facts["campaign"])},
-        drawing=draw_grid([(smiles, "") for smiles in facts["new"][:N_DRAWN]], 4),
+        drawing=draw_grid([(smiles, "") for smiles in facts["new"][:N_DRAWN]], N_COLUMNS),
         group=group,
         candidates=[
             (words, group["candidates"][name])
