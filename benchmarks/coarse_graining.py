@@ -1,6 +1,6 @@
-"""Coarse-graining: gradients of rollouts, reference trajectories, reading LAMMPS's files, forces, and when it pays.
+"""Coarse-graining: energy over many steps, gradients, reference trajectories, LAMMPS's files, forces, when it pays.
 
-python -m benchmarks.coarse_graining                 all of it, about four minutes
+python -m benchmarks.coarse_graining                 all of it, about six minutes
 python -m benchmarks.coarse_graining forces costs    some of it
 """
 
@@ -26,8 +26,8 @@ from common.body_trajectories.trajectories import Trajectories
 from common.coarse_graining.gradients import GRADIENTS, Loss
 from common.coarse_graining.losses import compute_window_losses, measure_spreads
 from common.coarse_graining.windows import Windows, list_windows
-from common.dynamics.rigid_bodies import Motion
-from common.geometry.quaternions import multiply_quaternions
+from common.dynamics.rigid_bodies import Inertia, Motion, compute_kinetic_energy, integrate, turn_freely
+from common.geometry.quaternions import draw_quaternions, multiply_quaternions
 from common.pair_networks.potential import INPUTS, LearnedPotential, Shape, build_learned_potential
 from common.potentials.body_pairs import BodyPotential, Spring
 from common.rollouts.candidates import Candidate
@@ -153,6 +153,54 @@ def compare_gradients() -> None:
             )
 
 
+# --- energy ----------------------------------------------------------------------------------------------------------
+
+N_DRIFT = 100_000
+"""Steps over which the energy is to have no trend."""
+
+N_PARTS = 20
+"""Into which these are cut: the slope through their means has an interval from the spread over dimers."""
+
+
+def follow_energy() -> None:
+    """100,000 steps of dimers and of a free asymmetric top: is there a trend of the energy?"""
+    data = simulate_dimers(16, 2)
+    system = data.system
+    potential, inertia = system.add_spring(system.build_site_potential()), system.build_inertia()
+    motion, energies = Motion(*(values[:, 0] for values in data.motion)), []
+    n_steps = 100
+    with torch.no_grad():
+        for frame in integrate(motion, potential.compute_field, inertia, 5.0, N_DRIFT // n_steps, n_steps):
+            energy = potential.compute_energy(frame.positions, frame.quaternions)
+            energies.append(energy + compute_kinetic_energy(frame, inertia))
+    kt = compute_kt(300.0, "molecular")
+    _tell_trend(f"{len(energy)} dimers of benzene, 5 fs", torch.stack(energies) / kt, "kT")
+    generator = torch.Generator().manual_seed(0)
+    q = draw_quaternions((16, 1), generator)
+    momenta = torch.randn(16, 1, 3, generator=generator, dtype=torch.float64)
+    moments = torch.tensor([[1.0, 2.0, 3.5]], dtype=torch.float64)
+    top = Inertia(torch.ones(1, 1, dtype=torch.float64), moments, 1.0 / moments, None)
+    energies = []
+    for i in range(N_DRIFT):
+        q, momenta = turn_freely(q, momenta, top, 0.05)
+        if (i + 1) % n_steps == 0:
+            energies.append(0.5 * (momenta**2 * top.inverse_moments).sum((-1, -2)))
+    _tell_trend("16 free tops, step 0.05", torch.stack(energies), "of energies of 1")
+
+
+def _tell_trend(what: str, energies: torch.Tensor, unit: str) -> None:
+    """A straight line through the means of parts, of each copy; what it rises by over all steps, mean and interval."""
+    parts = torch.stack([part.mean(0) for part in energies.chunk(N_PARTS)])
+    times = torch.linspace(-0.5, 0.5, N_PARTS, dtype=torch.float64)
+    rises = (times[:, None] * parts).sum(0) / (times * times).sum()
+    error = 1.96 * float(rises.std()) / len(rises) ** 0.5
+    fluctuation = float((energies - energies.mean(0)).square().mean().sqrt())
+    print(
+        f"energy of {what}, {N_DRIFT} steps: rises by {float(rises.mean()):.1e} +- {error:.1e} {unit}; "
+        f"it fluctuates by {fluctuation:.1e}"
+    )
+
+
 # --- the others ------------------------------------------------------------------------------------------------------
 
 
@@ -272,6 +320,7 @@ def _since(start: float) -> float:
 
 
 PARTS: dict[str, collections.abc.Callable[[], None]] = {
+    "energy": follow_energy,
     "reference": time_reference,
     "gradients": compare_gradients,
     "reader": time_reader,

@@ -108,7 +108,7 @@ def test_momentum_and_angular_momentum_are_conserved():
 
 
 def test_the_energy_does_not_drift():
-    """The slope over 2,000 steps is nothing against its own noise; benchmarks/coarse_graining.py goes to 100,000."""
+    """The slope over 2,000 steps is nothing against its own noise; the benchmark goes to 100,000."""
     motion, potential, inertia = make_dimers(16)
     energies = torch.stack(
         [compute_energy(frame, potential, inertia) for frame in run(motion, potential, inertia, 0.02, 200, 10)]
