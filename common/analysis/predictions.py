@@ -1,12 +1,13 @@
 """Energies and forces of every conformer under several force fields, set against the quantum reference.
 
-Everything is computed anew from ``common.forcefields.energy``, conformer by conformer, and not through the statistics
-of the fit, which this checks. The data are streamed in slices over processes; of the forces only sums and a bounded
-sample are kept, of the energies all.
+Everything is computed anew from the terms of ``common.forcefields.energy``, conformer by conformer, and not through the
+statistics of the fit, which this checks; what force fields have in common is computed once. The data are streamed in
+slices over processes; of the forces only sums and a bounded sample are kept, of the energies all.
 """
 
 import collections.abc
 import dataclasses
+import functools
 import os
 import pathlib
 import typing
@@ -20,9 +21,9 @@ from common.data.index import index_sources
 from common.data.splits import SplitRow, assign_rows
 from common.data.weighting import ConformerSelection, weigh_conformers
 from common.files.artifacts import ArtifactError
-from common.forcefields.energy import compute_energy, compute_forces
+from common.forcefields.evaluation import SharedEvaluation
 from common.forcefields.parameter_file import load_parameters, load_values
-from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
+from common.forcefields.tensors import ParameterizedMolecules, TensorTopology
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.processes.pool import Prepared, run_in_processes
 from common.processes.slices import cut_into_slices
@@ -235,6 +236,11 @@ class _Evaluator:
     conformers: ConformerSelection
     fractions: dict[str, float]
 
+    @functools.cached_property
+    def shared(self) -> SharedEvaluation:
+        """The force fields of all candidates."""
+        return SharedEvaluation([one.force_field for one in self.molecules.values()])
+
     def __call__(self, rows: collections.abc.Sequence[SplitRow]) -> Predictions:
         results = []
         for source in dict.fromkeys(row.source for row in rows):
@@ -246,21 +252,18 @@ class _Evaluator:
 
     def evaluate_entry(self, row: SplitRow, entry: Entry) -> Predictions:
         entry, weights = weigh_conformers(entry, self.conformers)
-        energies, forces = [], []
-        for name, one in self.molecules.items():
-            try:
-                energy, force = compute_in_blocks(one.topologies[row.smiles], one.force_field, entry.coords)
-            except ValueError as error:
-                raise ArtifactError(
-                    f"{self.data / row.source}, row {row.row}, {row.smiles}, with {name}: {error}; data and parameters "
-                    "do not belong together",
-                    "parameters",
-                    "clustered data",
-                    "run",
-                ) from error
-            energies.append(energy)
-            forces.append(force)
-        residuals = (numpy.stack(forces) - entry.forces).reshape(len(forces), entry.n_confs, -1)
+        topologies = [one.topologies[row.smiles] for one in self.molecules.values()]
+        try:
+            energies, forces = compute_in_blocks(topologies, self.shared, entry.coords)
+        except ValueError as error:
+            raise ArtifactError(
+                f"{self.data / row.source}, row {row.row}, {row.smiles}: {error}; data and parameters do not belong "
+                "together",
+                "parameters",
+                "clustered data",
+                "run",
+            ) from error
+        residuals = (forces - entry.forces).reshape(len(forces), entry.n_confs, -1)
         return Predictions(
             names=tuple(self.molecules),
             rows=(dataclasses.replace(row, n_confs=entry.n_confs, n_coords=entry.coords.size),),
@@ -268,7 +271,7 @@ class _Evaluator:
             n_atoms=numpy.array([entry.n_atoms]),
             weights=weights,
             reference=entry.energy,
-            energies=numpy.stack(energies),
+            energies=energies,
             force_squares=(residuals**2).sum(axis=-1),
             force_magnitudes=numpy.abs(residuals).sum(axis=-1),
             force_samples={row.split: _sample_forces(row, entry, forces, self.fractions[row.split])},
@@ -276,21 +279,21 @@ class _Evaluator:
 
 
 def compute_in_blocks(
-    topology: TensorTopology, force_field: TensorForceField, coords: numpy.ndarray
+    topologies: collections.abc.Sequence[TensorTopology], shared: SharedEvaluation, coords: numpy.ndarray
 ) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Energies [kcal/mol] ``shape=(n_confs,)`` and forces [kcal/mol/Angstrom] of conformers, in bounded memory.
+    """Energies [kcal/mol] ``shape=(n_candidates, n_confs)`` and forces [kcal/mol/Angstrom] in bounded memory.
 
     Args:
-        topology, force_field: of the molecule.
+        topologies: of the molecule, for each candidate.
+        shared: the candidates' force fields.
         coords: [Angstrom] ``shape=(n_confs, n_atoms, 3)``.
     """
-    blocks = torch.tensor(coords).split(BLOCK_SIZE)
-    energies = torch.cat([compute_energy(topology, force_field, block) for block in blocks])
-    forces = torch.cat([compute_forces(topology, force_field, block) for block in blocks])
-    return energies.numpy(), forces.numpy()
+    parts = [shared.compute(topologies, block) for block in torch.tensor(coords).split(BLOCK_SIZE)]
+    energies, forces = (torch.cat(part, dim=1).numpy() for part in zip(*parts, strict=True))
+    return energies, forces
 
 
-def _sample_forces(row: SplitRow, entry: Entry, forces: list[numpy.ndarray], fraction: float) -> numpy.ndarray:
+def _sample_forces(row: SplitRow, entry: Entry, forces: numpy.ndarray, fraction: float) -> numpy.ndarray:
     """Some components, the same for every candidate and the same on every run."""
     everything = numpy.stack([entry.forces, *forces]).reshape(1 + len(forces), -1)
     if not entry.has_forces:
