@@ -36,11 +36,11 @@ from common.data.dataset import compute_data_fingerprint
 from common.data.splits import SPLITS, SplitSettings, check_fractions
 from common.data.weighting import ConformerSelection
 from common.files.plain import write_json, write_table
+from common.fitting.adam import begin, run_epochs
 from common.fitting.exact_fit import fit_exact, fit_valence, search_all
 from common.fitting.methods import Fit, run_adam, run_exact, run_lbfgs
 from common.fitting.model_card import describe_data, write_model_card
 from common.fitting.objective import Objective, build_objective
-from common.fitting.optimizers import iterate_adam
 from common.fitting.outputs import compute_losses, save_force_field, save_unconstrained, summarise
 from common.fitting.parameter_table import write_parameter_table
 from common.fitting.priors import build_prior, is_of_children
@@ -402,10 +402,9 @@ def fit_again(
         return fit_exact(objective, trainable, settings.trained, start).force_field
     if settings.method == "lbfgs":
         return trainable.to_force_field(search_all(objective, trainable, start, settings.n_epochs).values)
-    values = trainable.to_values(start)
-    for epoch in iterate_adam(objective, trainable, values, settings.learning_rate, settings.n_epochs, 0, None):
-        values = epoch.values
-    return trainable.to_force_field(values)
+    beginning = begin(trainable.to_values(start))
+    ends = run_epochs({"train": objective}, trainable, settings.learning_rate, [settings.n_epochs], beginning)
+    return trainable.to_force_field(next(ends).values)
 
 
 def log_for_tensorboard(

@@ -3,14 +3,12 @@
 import dataclasses
 import math
 import pathlib
-import typing
 
-import torch
-
+from common.fitting.adam import Best, Epochs, begin, build_delta, run_epochs
 from common.fitting.exact_fit import fit_exact, search_all
 from common.fitting.objective import Objective
-from common.fitting.optimizers import describe_end, iterate_adam
-from common.fitting.outputs import compute_losses, describe_losses, save_force_field
+from common.fitting.optimizers import describe_end
+from common.fitting.outputs import compute_losses, describe_losses, evaluate_losses, save_force_field
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Trainable, TrainedColumns
 from common.processes.progress import make_bar
@@ -49,17 +47,17 @@ BEST = "best"
 """Name of the force field of the epoch with the least validation loss, without suffix."""
 
 
-class Best(typing.NamedTuple):
-    """The epoch with the least validation loss so far; a loss of infinity where nothing validates."""
+N_LOGGED = 100
+"""So many epochs are logged one by one, and of those that follow each tenth: more points than a curve can show."""
 
-    epoch: int
-    loss: float
-    values: torch.Tensor
 
-    def compare(self, epoch: int, losses: dict[str, dict[str, float]], values: torch.Tensor) -> "Best":
-        """The better of this and another epoch."""
-        loss = losses.get("validation", {}).get("loss", math.inf)
-        return Best(epoch, loss, values.detach().clone()) if loss < self.loss else self
+def list_stops(start: int, n_epochs: int, checkpoint_interval: int) -> list[int]:
+    """The epochs after ``start`` that are logged or saved."""
+    return [
+        number
+        for number in range(start + 1, n_epochs + 1)
+        if number <= N_LOGGED or number % 10 == 0 or number % checkpoint_interval == 0 or number == n_epochs
+    ]
 
 
 def run_adam(
@@ -77,42 +75,43 @@ def run_adam(
         checkpoint: where an interrupted run goes on; None for a new run.
     """
     trainable = fit.trainable
-    epoch, values, optimizer_state = 0, trainable.to_values(fit.molecules.force_field), None
-    best = Best(0, math.inf, values)
+    values = trainable.to_values(fit.molecules.force_field)
+    done = begin(values)
     if checkpoint is not None:
-        epoch, values, optimizer_state = checkpoint.epoch, checkpoint.state["values"], checkpoint.state["optimizer"]
-        best = Best(*(checkpoint.state["best"][name] for name in Best._fields))
-        print(f"going on after epoch {epoch}")
-    log = Log(fit.folder, epoch)
-    if epoch == 0:
-        losses = compute_losses(fit.objectives, trainable.to_force_field(values))
+        state = checkpoint.state
+        best = Best(*(state["best"][name] for name in Best._fields))
+        done = Epochs(checkpoint.epoch, math.nan, state["values"], state["optimizer"], best)
+        print(f"going on after epoch {done.number}")
+    log = Log(fit.folder, done.number)
+    measure = build_delta(fit.objectives["train"], trainable)
+    if done.number == 0:
+        losses = evaluate_losses(fit.objectives, measure(values))
         log.add_scalars(0, describe_losses(losses))
-        best = best.compare(0, losses, values)
-    epochs = iterate_adam(fit.objectives["train"], trainable, values, learning_rate, n_epochs, epoch, optimizer_state)
-    bar = make_bar(epochs, total=n_epochs, initial=epoch, desc="fit", unit="epoch")
-    for done in bar:
-        values = done.values
-        force_field = trainable.to_force_field(values)
-        losses = compute_losses(fit.objectives, force_field)
-        log.add_scalars(done.number, describe_losses(losses))
-        best = best.compare(done.number, losses, values)
-        is_interval = done.number % checkpoint_interval == 0
-        if is_interval:
-            bar.set_postfix_str(f"loss {done.loss:.4g}", refresh=False)
-            path = fit.folder / "checkpoints" / f"epoch-{done.number:06d}"
-            lines = [*fit.comments, f"after {done.number} epochs"]
-            save_force_field(path, force_field, fit.molecules, lines)
-        if is_interval or done.number == n_epochs:
-            state = {"values": values, "optimizer": done.optimizer_state, "best": best._asdict()}
-            save_checkpoint(fit.folder, Checkpoint(done.number, state, fit.fingerprint))
+        done = done._replace(best=Best(0, losses.get("validation", {}).get("loss", math.inf), values))
+    stops = list_stops(done.number, n_epochs, checkpoint_interval)
+    with make_bar(total=n_epochs, initial=done.number, desc="fit", unit="epoch") as bar:
+        for epochs in run_epochs(fit.objectives, trainable, learning_rate, stops, done):
+            bar.update(epochs.number - done.number)
+            done = epochs
+            log.add_scalars(done.number, describe_losses(evaluate_losses(fit.objectives, measure(done.values))))
+            is_interval = done.number % checkpoint_interval == 0
+            if is_interval:
+                bar.set_postfix_str(f"loss {done.loss:.4g}", refresh=False)
+                path = fit.folder / "checkpoints" / f"epoch-{done.number:06d}"
+                lines = [*fit.comments, f"after {done.number} epochs"]
+                save_force_field(path, trainable.to_force_field(done.values), fit.molecules, lines)
+            if is_interval or done.number == n_epochs:
+                plain = {"values": done.values, "optimizer": done.optimizer_state, "best": done.best._asdict()}
+                save_checkpoint(fit.folder, Checkpoint(done.number, plain, fit.fingerprint))
     log.close()
+    best = done.best
     if math.isfinite(best.loss):
         print(
             f"the validation loss was least after epoch {best.epoch}: {best.loss:.6g}, see {fit.folder / BEST}.offxml"
         )
         lines = [*fit.comments, f"after epoch {best.epoch}, where the loss on the validation molecules was least"]
         save_force_field(fit.folder / BEST, trainable.to_force_field(best.values), fit.molecules, lines)
-    return trainable.to_force_field(values)
+    return trainable.to_force_field(done.values)
 
 
 def run_lbfgs(fit: Fit, max_iterations: int) -> TensorForceField:

@@ -60,12 +60,18 @@ def compute_losses(
     Returns:
         By split the loss [kcal²/mol²] without priors, its parts, and their roots [kcal/mol], [kcal/mol/Angstrom].
     """
-    losses = {}
     with torch.no_grad():
-        delta = next(iter(objectives.values())).compute_delta(force_field)
-        for split, objective in objectives.items():
-            loss_energy, loss_forces = (part.item() for part in objective.evaluate_parts(delta))
-            losses[split] = _sum_parts(loss_energy, loss_forces, objective.force_weight)
+        return evaluate_losses(objectives, next(iter(objectives.values())).compute_delta(force_field))
+
+
+def evaluate_losses(
+    objectives: collections.abc.Mapping[str, Objective], delta: torch.Tensor
+) -> dict[str, dict[str, float]]:
+    """What :func:`compute_losses` gives, from δ of the force field."""
+    losses = {}
+    for split, objective in objectives.items():
+        loss_energy, loss_forces = (part.item() for part in objective.evaluate_parts(delta))
+        losses[split] = _sum_parts(loss_energy, loss_forces, objective.force_weight)
     return losses
 
 

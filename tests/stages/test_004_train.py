@@ -33,6 +33,8 @@ from tests.helpers import ROOT, change_parameters, simulate_entries, write_datas
 
 MOLECULES = ("CCO", "CC(=O)O", "CCN", "COC", "CC#N", "CCCl", "CC(=O)N", "c1ccoc1", "CS(C)=O", "CNC=O", "OCCO", "CC=C")
 N_CONFS = 12
+LOGGED = [*range(101), *range(110, 201, 10)]
+"""Of 200 epochs those that TensorBoard gets."""
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +167,7 @@ def test_tensorboard_has_the_curves(finished):
         for split in ("train", "validation"):
             assert f"{name}/{split}" in tags
     curve = events.Scalars("loss/train")
-    assert [event.step for event in curve] == list(range(201))
+    assert [event.step for event in curve] == LOGGED
     summary = read_summary(finished)
     assert curve[0].value == pytest.approx(summary["loss_initial"], rel=1e-6)
     assert curve[-1].value == pytest.approx(summary["loss_final"], rel=1e-6)
@@ -231,10 +233,13 @@ def test_the_epoch_that_validates_best_is_kept(finished, inputs, tmp_path):
     folder = min((finished / "runs").iterdir())
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
-    losses = [event.value for event in events.Scalars("loss/validation")]
-    epoch = int(numpy.argmin(losses))
+    losses = {event.step: event.value for event in events.Scalars("loss/validation")}
     head = (folder / "best.offxml").read_text()[:4000]
-    assert f"after epoch {epoch}, where the loss on the validation molecules was least" in head
+    found = re.search(r"after epoch (\d+), where the loss on the validation molecules was least", head)
+    assert found is not None
+    epoch = int(found[1])
+    least = min(losses, key=losses.__getitem__)
+    assert epoch == least if epoch in losses else abs(epoch - least) < 10  # it need not be one of those that are logged
     assert run(inputs, tmp_path, "--n-epochs", str(max(epoch, 1))).returncode == 0
     assert resume(find_run(tmp_path), "--n-epochs", "200").returncode == 0
     again = load_parameters(find_run(tmp_path) / "best.pt").force_field
@@ -342,7 +347,7 @@ def test_more_epochs_give_the_force_field_of_as_many_in_one_go(finished, inputs,
         assert torch.equal(one.parameters, other.parameters)
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
-    assert [event.step for event in events.Scalars("loss/train")] == list(range(201))
+    assert [event.step for event in events.Scalars("loss/train")] == LOGGED
     assert json.loads((folder / "config.json").read_text())["n_epochs"] == 200
 
 

@@ -217,7 +217,9 @@ def test_training_goes_on_from_its_last_checkpoint(finished, prepare):
     folder = prepare("004")
     shutil.copytree(finished.folder / "statistics", folder / "statistics")
     moments = random.Random("training")
-    process = start("004", folder)
+    # epochs take microseconds: to save after every other makes them last long enough to be disturbed
+    slowly = ("--checkpoint-interval", 2)
+    process = start("004", folder, *slowly)
     checkpoint = wait_for(lambda: next(folder.glob("runs/*/checkpoints/last.pt"), None), process)
     for _ in range(N_KILLS_IN_TRAINING):
         first = torch.load(checkpoint, weights_only=True)["epoch"]
@@ -225,7 +227,7 @@ def test_training_goes_on_from_its_last_checkpoint(finished, prepare):
         kill(process)
         assert_nothing_incomplete(folder)
         assert torch.load(checkpoint, weights_only=True)["epoch"] >= first
-        process = start("004", folder, "--resume", find_run(folder))
+        process = start("004", folder, *slowly, "--resume", find_run(folder))
         wait_for(lambda: torch.load(checkpoint, weights_only=True)["epoch"] > first or None, process)  # noqa: B023
     console = finish(process)
     assert "going on after epoch" in console
