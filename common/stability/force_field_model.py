@@ -18,8 +18,9 @@ from common.dynamics.states import Evaluate
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Column, Trainable
 from common.potentials.smirnoff import SmirnoffPotential
-from common.sufficient_statistics.energy_features import compute_energy_features
-from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
+from common.stability.energy_features import compute_energy_features
+from common.sufficient_statistics.entry_grams import WeightedEntry
+from common.sufficient_statistics.gram import compute_entry_grams
 from common.sufficient_statistics.interactions import build_interactions
 from common.sufficient_statistics.linearization import Linearization
 from common.sufficient_statistics.quadratic import QuadraticForm

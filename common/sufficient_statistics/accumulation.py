@@ -31,7 +31,8 @@ from common.processes.progress import make_bar
 from common.processes.ranks import Ranks, join_torchrun, run_ranks
 from common.processes.threads import count_available_cpus
 from common.processes.torchrun import is_under_torchrun
-from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
+from common.sufficient_statistics.entry_grams import GramSums, WeightedEntry
+from common.sufficient_statistics.gram import compute_entry_grams
 from common.sufficient_statistics.interactions import build_interactions
 from common.sufficient_statistics.linearization import Linearization
 from common.sufficient_statistics.plan import Plan, assign_shards, plan_pass
@@ -44,7 +45,7 @@ from common.sufficient_statistics.statistics import (
     save_statistics,
 )
 
-FORMAT = 8
+FORMAT = 9
 """Version of the pass and its file; part of the fingerprint, so that results of other versions are never used."""
 
 MATRICES = ("energy", "forces", "energy_noise", "forces_noise")
@@ -142,15 +143,7 @@ def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None
             with replace_atomically(plan.get_shard_path(i)) as beside:
                 write_tensors(_compute_shard(plan, plan.shards[i], molecules), beside)
             bar.update(sum(row.n_confs for row in plan.shards[i]))
-    groups = {
-        name: _reduce(ranks, plan, [i for i in mine if plan.get_group(i) == name], MATRICES)
-        for name in sorted({plan.get_group(i) for i in range(len(plan.shards))})
-    }
-    folds = {
-        name: _reduce(ranks, plan, [i for i in mine if plan.get_fold(i) == name], FOLD_MATRICES)
-        for name in sorted({plan.get_fold(i) for i in range(len(plan.shards))})
-        if name[1] != NO_FOLD
-    }
+    groups, folds = _reduce(ranks, plan, mine)
     peak_memory = ranks.find_largest(measure_peak_memory())
     if ranks.rank == 0:
         seconds = time.perf_counter() - start
@@ -184,48 +177,78 @@ def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMol
             n_forces += entry.has_forces
             yield WeightedEntry(entry, places[row.smiles], weights)
 
-    sums = {name: torch.zeros((len(touched) + 1,) * 2, dtype=torch.float64, device=device) for name in MATRICES}
+    sums = GramSums(touched, MATRICES, device)
     sum_squared_weights = 0.0
     phi = linearization.compute(molecules.force_field)
     for grams in compute_entry_grams(iterate_entries(), interactions, phi, device, plan.machine.chunk_bytes):
-        # where this entry's features stand among those that the shard touches; the residual stands last in both
-        place = torch.from_numpy(numpy.append(numpy.searchsorted(touched, grams.features), len(touched))).to(device)
-        squared_weights = float((grams.source.weights**2).sum())
+        squared_weights = float(grams.source.weights @ grams.source.weights)
         sum_squared_weights += squared_weights if grams.source.entry.has_energies else 0.0
-        for name, matrix in (
-            ("energy", grams.energy),
-            ("forces", grams.forces),
-            # all conformers of an entry count alike, or nearly so: squaring the weights is scaling the sum
-            ("energy_noise", grams.energy * squared_weights),
-            ("forces_noise", grams.forces * (squared_weights / (3 * grams.source.entry.n_atoms))),
-        ):
-            sums[name][place[:, None], place] += matrix
+        sums.add(
+            grams.features,
+            {
+                "energy": (grams.energy, 1.0),
+                "forces": (grams.forces, 1.0),
+                # all conformers of an entry count alike, or nearly so: squaring the weights is scaling the sum
+                "energy_noise": (grams.energy, squared_weights),
+                "forces_noise": (grams.forces, squared_weights / (3 * grams.source.entry.n_atoms)),
+            },
+        )
     return {
         "features": torch.from_numpy(touched),
-        **{name: matrix.cpu() for name, matrix in sums.items()},
+        **{name: matrix.cpu() for name, matrix in sums.matrices.items()},
         "counts": torch.tensor([len(rows), n_conformers, n_energies, n_forces]),
         "sum_squared_weights": torch.tensor(sum_squared_weights, dtype=torch.float64),
     }
 
 
+@dataclasses.dataclass(frozen=True)
+class _Totals:
+    """Sums over shards."""
+
+    grams: GramSums
+    counts: torch.Tensor = dataclasses.field(default_factory=lambda: torch.zeros(4, dtype=torch.int64))
+    sum_squared_weights: torch.Tensor = dataclasses.field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
+
+    def add(self, shard: dict[str, typing.Any]) -> None:
+        """Adds what :func:`_compute_shard` gave."""
+        matrices = {name: (shard[name], 1.0) for name in self.grams.matrices}
+        self.grams.add(shard["features"].numpy(), matrices)
+        self.counts.add_(shard["counts"])
+        self.sum_squared_weights.add_(shard["sum_squared_weights"])
+
+    def sum_over(self, ranks: Ranks) -> dict[str, torch.Tensor]:
+        """The sums over all ranks, by name; only rank 0 keeps them."""
+        tensors = {**self.grams.matrices, "counts": self.counts, "sum_squared_weights": self.sum_squared_weights}
+        summed = {name: ranks.sum_in_place(tensor) for name, tensor in tensors.items()}
+        return summed if ranks.rank == 0 else {}
+
+
 def _reduce(
-    ranks: Ranks, plan: Plan, mine: list[int], matrices: collections.abc.Sequence[str]
-) -> dict[str, torch.Tensor]:
-    """Adds up some shards of this rank, then over all ranks; only rank 0 keeps the sums."""
-    n_used = len(plan.features)
-    total = {name: torch.zeros((n_used + 1,) * 2, dtype=torch.float64) for name in matrices}
-    total["counts"] = torch.zeros(4, dtype=torch.int64)
-    total["sum_squared_weights"] = torch.zeros((), dtype=torch.float64)
-    for i in mine:
-        shard = read_tensors(plan.get_shard_path(i))
-        # and the shard's among all that are used
-        place = torch.cat([torch.searchsorted(plan.features, shard["features"]), torch.tensor([n_used])])
-        for name in matrices:
-            total[name][place[:, None], place] += shard[name]
-        for name in ("counts", "sum_squared_weights"):
-            total[name] += shard[name]
-    summed = {name: ranks.sum_in_place(tensor) for name, tensor in total.items()}
-    return summed if ranks.rank == 0 else {}
+    ranks: Ranks, plan: Plan, mine: list[int]
+) -> tuple[dict[tuple[str, str], dict[str, torch.Tensor]], dict[tuple[str, int], dict[str, torch.Tensor]]]:
+    """Adds up the shards by group and by fold, first of this rank, then over all: each shard is read once.
+
+    One source after the other, so that no rank but the first holds the sums of more than one.
+    """
+    features = plan.features.numpy()
+    groups: dict[tuple[str, str], dict[str, torch.Tensor]] = {}
+    folds: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
+    for source in sorted({plan.get_group(i)[0] for i in range(len(plan.shards))}):
+        its = [i for i in range(len(plan.shards)) if plan.get_group(i)[0] == source]
+        of_groups = {name: _Totals(GramSums(features, MATRICES)) for name in sorted({plan.get_group(i) for i in its})}
+        of_folds = {
+            name: _Totals(GramSums(features, FOLD_MATRICES))
+            for name in sorted({plan.get_fold(i) for i in its})
+            if name[1] != NO_FOLD
+        }
+        for i in sorted(set(its) & set(mine)):
+            shard = read_tensors(plan.get_shard_path(i))
+            of_groups[plan.get_group(i)].add(shard)
+            if plan.get_fold(i) in of_folds:
+                of_folds[plan.get_fold(i)].add(shard)
+        groups |= {name: totals.sum_over(ranks) for name, totals in of_groups.items()}
+        folds |= {name: totals.sum_over(ranks) for name, totals in of_folds.items()}
+    return groups, folds
 
 
 def _describe_pass(
@@ -281,16 +304,23 @@ def _count_exercise(rows: list[SplitRow], molecules: ParameterizedMolecules) -> 
     n_confs: dict[str, int] = {}
     for row in rows:
         n_confs[row.smiles] = n_confs.get(row.smiles, 0) + row.n_confs
+    keys: dict[str, int] = {}
+    names = numpy.array([keys.setdefault(compute_connectivity_key(one), len(keys)) for one in n_confs], dtype=int)
+    weights = numpy.array(list(n_confs.values()), dtype=int)
     counts = {}
     for potential in molecules.force_field.potentials:
         if potential.type == "Electrostatics":
             continue
-        felt_by: list[set[str]] = [set() for _ in potential.parameter_keys]
-        counts[potential.type] = torch.zeros((len(potential.parameter_keys), 2), dtype=torch.int64)
-        for smiles, n in n_confs.items():
-            map_ = molecules.topologies[smiles].parameters.get(potential.type)
-            for row in [] if map_ is None else map_.parameter_idxs.unique().tolist():
-                felt_by[row].add(compute_connectivity_key(smiles))
-                counts[potential.type][row, 1] += n
-        counts[potential.type][:, 0] = torch.tensor([len(keys) for keys in felt_by])
+        n_rows = len(potential.parameter_keys)
+        maps = [molecules.topologies[smiles].parameters.get(potential.type) for smiles in n_confs]
+        felt = [numpy.zeros(0, dtype=int) if map_ is None else map_.parameter_idxs.numpy() for map_ in maps]
+        which = numpy.repeat(numpy.arange(len(felt)), [len(one) for one in felt])
+        # each molecule and parameter as one number, so that each pair is counted once
+        pairs = numpy.unique(which * n_rows + numpy.concatenate([*felt, numpy.zeros(0, dtype=int)]))
+        which, felt_rows = numpy.divmod(pairs, max(n_rows, 1))
+        alike = numpy.unique(names[which] * n_rows + felt_rows) % max(n_rows, 1)
+        n_conformers = numpy.zeros(n_rows, dtype=int)
+        numpy.add.at(n_conformers, felt_rows, weights[which])
+        n_molecules = numpy.bincount(alike, minlength=n_rows)
+        counts[potential.type] = torch.from_numpy(numpy.stack((n_molecules, n_conformers), axis=1))
     return counts

@@ -5,7 +5,6 @@ import dataclasses
 
 from common.data.splits import SplitSettings
 from common.data.weighting import ConformerSelection
-from common.sufficient_statistics.gram import CHUNK_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +33,9 @@ class PassMachine:
         n_processes: ranks to spawn; None for one for each available processor, or a single one where there is little
             to do. Under torchrun its ranks are used instead.
         device: where the pass is computed, e.g. "cpu" or "cuda".
-        chunk_bytes: size of the feature matrices handled at once.
+        chunk_bytes: size of the feature matrices handled at once; None for what suits the device.
     """
 
     n_processes: int | None = None
     device: str = "cpu"
-    chunk_bytes: int = CHUNK_BYTES
+    chunk_bytes: int | None = None

@@ -21,7 +21,8 @@ from common.fitting.source_weights import PartWeights, SourceWeights, get_part_w
 from common.forcefields.tensors import ParameterizedMolecules
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.processes.pool import Prepared, run_in_processes
-from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
+from common.sufficient_statistics.entry_grams import WeightedEntry
+from common.sufficient_statistics.gram import compute_entry_grams
 from common.sufficient_statistics.interactions import build_interactions
 from common.sufficient_statistics.linearization import Linearization
 

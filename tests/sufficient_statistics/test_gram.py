@@ -7,7 +7,8 @@ import torch
 from common.fitting.objective import QuadraticForm
 from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.terms import VALENCE_TYPES
-from common.sufficient_statistics.gram import WeightedEntry, compute_entry_grams
+from common.sufficient_statistics.entry_grams import WeightedEntry
+from common.sufficient_statistics.gram import compute_entry_grams
 from common.sufficient_statistics.interactions import build_interactions, find_vdw_pairs
 from common.sufficient_statistics.linearization import Linearization
 from tests.helpers import make_entries

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from common.forcefields.energy import compute_energy
-from common.sufficient_statistics.energy_features import compute_energy_features
+from common.stability.energy_features import compute_energy_features
 from common.sufficient_statistics.linearization import Linearization
 from tests.helpers import change_parameters
 
