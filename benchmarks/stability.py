@@ -233,22 +233,23 @@ def bench_cycle(bench: Bench) -> None:
 
 
 def run_share(ranks: Ranks, n_replicas: int, reference: str, potential: str) -> None:
-    """The replicas of a rank's replicas for an epoch, all ranks at once; the slowest counts."""
+    """The replicas of a rank for an epoch, all ranks at once; the slowest counts, and who used most of a processor."""
     use_one_thread()
     bench = make_bench(reference, potential)
     run = make_epoch(bench, n_replicas // ranks.world_size)
     run()
-    best = float("inf")
+    best = torch.full((2,), torch.inf, dtype=torch.float64)
     for _ in range(3):
-        seconds = torch.zeros(ranks.world_size, dtype=torch.float64)
+        seconds = torch.zeros((ranks.world_size, 2), dtype=torch.float64)
         ranks.sum_in_place(seconds)  # all begin together
-        start = time.perf_counter()
+        clock, cpu = time.perf_counter(), time.process_time()
         run()
-        seconds[ranks.rank] = time.perf_counter() - start
+        seconds[ranks.rank, 0] = time.perf_counter() - clock
+        seconds[ranks.rank, 1] = time.process_time() - cpu
         ranks.sum_in_place(seconds)
-        best = min(best, float(seconds.max()))
+        best = torch.minimum(best, seconds.max(0).values)
     if ranks.rank == 0:
-        print(f"an epoch of 2 ps, {n_replicas} replicas, {ranks.world_size} processes: {best:.2f} s", flush=True)
+        show(f"an epoch of 2 ps, {n_replicas} replicas, {ranks.world_size} processes", (float(best[0]), float(best[1])))
 
 
 def main() -> None:
