@@ -50,7 +50,15 @@ def find_candidates(words: tuple[str, ...]) -> list[Candidate]:
 def _name(place: str) -> str:
     """Of a run its folder's; of a folder of runs that of the latest; else as it is called."""
     path = pathlib.Path(place)
-    return resolve_run(path).name if path.is_dir() and _find_result(path) is None else path.name
+    return _resolve(path).name if path.is_dir() and _find_result(path) is None else path.name
+
+
+def _resolve(path: pathlib.Path) -> pathlib.Path:
+    """A run as it is; of a folder of runs the latest that has ended."""
+    try:
+        return resolve_run(path)
+    except MissingArtifactError as error:
+        raise MissingArtifactError(f"{path}: no run here has ended; go on with one by --resume", "potential") from error
 
 
 def find_potential(path: pathlib.Path) -> pathlib.Path:
@@ -65,7 +73,7 @@ def find_potential(path: pathlib.Path) -> pathlib.Path:
         raise MissingArtifactError(f"{path}: no such run or file", "potential")
     if (found := _find_result(path)) is not None:
         return found
-    folder = resolve_run(path)
+    folder = _resolve(path)
     if (found := _find_result(folder)) is None:
         raise MissingArtifactError(
             f"{folder}: holds neither {POTENTIAL} nor {FORCE_FIELD}; the run has not ended", "potential"
@@ -87,7 +95,7 @@ def _find(word: str, words: tuple[str, ...]) -> pathlib.Path:
     folder = pathlib.Path(place)
     if folder.is_file():
         raise ValueError(f"{word}: {place} is a file, and only a run has {point!r}")
-    folder = resolve_run(folder)
+    folder = _resolve(folder)
     path = folder / "potentials" / f"{point}.pt"
     if not path.is_file():
         there = sorted(one.stem for one in (folder / "potentials").glob("*.pt"))
@@ -98,6 +106,6 @@ def _find(word: str, words: tuple[str, ...]) -> pathlib.Path:
 def _find_start(words: tuple[str, ...]) -> pathlib.Path:
     for word in words:
         folder = pathlib.Path(word.partition("@")[0])
-        if word != "pre" and folder.is_dir() and (potential := read_config(resolve_run(folder)).get("potential")):
+        if word != "pre" and folder.is_dir() and (potential := read_config(_resolve(folder)).get("potential")):
             return find_potential(pathlib.Path(potential))
     raise ValueError("pre: is what a run of stability training started from; name such a run beside it")

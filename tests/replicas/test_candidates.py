@@ -65,7 +65,7 @@ def test_what_is_not_there_is_named(runs, tmp_path):
     with pytest.raises(ValueError, match="is a file"):
         find_candidates((f"{pre / 'potential.pt'}@cycle1",))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no finished run here"):
+    with pytest.raises(FileNotFoundError, match="no run here has ended"):
         find_candidates((str(tmp_path / "empty"),))
     (tmp_path / "empty" / "config.json").write_text("{}")
     with pytest.raises(FileNotFoundError, match="has not ended"):
