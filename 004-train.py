@@ -149,6 +149,7 @@ class Settings(StageSettings):
     split_seed: int = 0  # another seed, another split
     split_seeds: Machine[tuple[int, ...]] = ()  # fit again on these splits, types as they are: spread of test errors
     n_folds: NonNegative[int] = 5  # of cross-validation, by molecule; 0: none
+    stratify: bool = False  # each source, or set of sources that share molecules, gives its share to each split
     keep_exercised: bool = True  # no molecule validates or tests that is the only one with some parameter
     energy_ceiling: Positive[float] | None = None  # [kcal/mol] above the lowest of an entry (espaloma: 62.75)
     boltzmann_temperature: Positive[float] | None = None  # [K] weights conformers by exp(-ΔE/RT); None: all alike
@@ -196,7 +197,12 @@ class Settings(StageSettings):
         return PassSettings(
             ConformerSelection(self.energy_ceiling, self.boltzmann_temperature),
             SplitSettings(
-                self.validation_fraction, self.test_fraction, self.split_seed, self.keep_exercised, self.n_folds
+                self.validation_fraction,
+                self.test_fraction,
+                self.split_seed,
+                self.keep_exercised,
+                self.n_folds,
+                self.stratify,
             ),
             with_vdw="vdW" in self.trained,
         )

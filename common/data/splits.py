@@ -19,6 +19,7 @@ class SplitSettings:
         split_seed: another seed gives another split.
         keep_exercised: whether everything that training needs a molecule for keeps one, see :func:`split_molecules`.
         n_folds: into which all molecules but the test's are dealt out for cross-validation; below 2: into none.
+        stratify: whether each source, or set of sources that share molecules, gives its share to each split.
     """
 
     validation_fraction: float = 0.1
@@ -26,6 +27,7 @@ class SplitSettings:
     split_seed: int = 0
     keep_exercised: bool = True
     n_folds: int = 5
+    stratify: bool = False
 
 
 NO_FOLD = -1
@@ -58,6 +60,7 @@ def split_molecules(
     smiles: collections.abc.Iterable[str],
     settings: SplitSettings,
     features: collections.abc.Mapping[str, collections.abc.Collection[collections.abc.Hashable]] | None = None,
+    sources: collections.abc.Mapping[str, collections.abc.Collection[str]] | None = None,
 ) -> dict[str, str]:
     """Assigns every molecule to a split, reproducibly and whatever the order of the argument.
 
@@ -73,6 +76,7 @@ def split_molecules(
         smiles: fully mapped SMILES; duplicates do no harm.
         settings: how.
         features: for each SMILES what training needs at least one molecule with, e.g. its parameters.
+        sources: for each SMILES the data sets that have it; needed to stratify.
 
     Returns:
         "train", "validation" or "test" for each SMILES.
@@ -88,13 +92,28 @@ def split_molecules(
         features_of[key].update(features[one] if features is not None and settings.keep_exercised else ())
     ranked = sorted(features_of, key=lambda key: hashlib.sha256(f"{settings.split_seed}|{key}".encode()).digest())
     n_training = collections.Counter(feature for own in features_of.values() for feature in own)
-    places = ["validation"] * round(validation_fraction * len(ranked)) + ["test"] * round(test_fraction * len(ranked))
+    strata = _find_strata(keys, sources or {}) if settings.stratify else dict.fromkeys(ranked, "")
+    places = {
+        stratum: ["validation"] * round(validation_fraction * n) + ["test"] * round(test_fraction * n)
+        for stratum, n in collections.Counter(strata.values()).items()
+    }
     splits = dict.fromkeys(ranked, "train")
     for key in ranked:
-        if places and all(n_training[feature] > 1 for feature in features_of[key]):
+        free = places[strata[key]]
+        if free and all(n_training[feature] > 1 for feature in features_of[key]):
             n_training.subtract(features_of[key])
-            splits[key] = places.pop()
+            splits[key] = free.pop()
     return {one: splits[key] for one, key in keys.items()}
+
+
+def _find_strata(
+    keys: collections.abc.Mapping[str, str], sources: collections.abc.Mapping[str, collections.abc.Collection[str]]
+) -> dict[str, str]:
+    """For each molecule the names of all sources that have it."""
+    found: dict[str, set[str]] = {key: set() for key in keys.values()}
+    for one, key in keys.items():
+        found[key].update(sources.get(one, ()))
+    return {key: " ".join(sorted(names)) for key, names in found.items()}
 
 
 def check_fractions(validation_fraction: float, test_fraction: float) -> None:

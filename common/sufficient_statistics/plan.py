@@ -92,7 +92,10 @@ def plan_pass(
     index = [row for source in list_sources(data) for row in index_rows(data / source, molecules, parameters)]
     smiles = sorted({row.smiles for row in index})
     parameters_of = {one: _list_parameters(molecules.topologies[one]) for one in smiles}
-    splits = split_molecules(smiles, settings.split, parameters_of) if settings.assigned is None else settings.assigned
+    sources: dict[str, set[str]] = {}
+    for row in index:
+        sources.setdefault(row.smiles, set()).add(row.source)
+    splits = settings.assigned or split_molecules(smiles, settings.split, parameters_of, sources)
     folds = _deal_out([one for one in smiles if splits[one] != "test"], settings.split)
     rows = assign_rows(index, splits.__getitem__, lambda one: folds.get(one, NO_FOLD))
     shards, costs = _cut_shards(rows, {one: _estimate_cost(molecules.topologies[one]) for one in smiles})

@@ -79,3 +79,23 @@ def test_rows_get_the_split_of_their_molecule():
     assigned = assign_rows(rows, {"x": "train", "y": "test"}.__getitem__)
     assert assigned == [SplitRow("one", 0, "x", 2, 30, "train"), SplitRow("two", 7, "y", 1, 3, "test")]
     assert assigned[0].fits(5)
+
+
+def test_strata_give_their_share_to_each_split():
+    smiles = [make_mapped(one) for one in ALCOHOLS]
+    sources = {one: ["small"] if i < 10 else ["large", "both"] if i < 20 else ["large"] for i, one in enumerate(smiles)}
+    settings = SplitSettings(0.1, 0.2, 0, stratify=True)
+    splits = split_molecules(smiles, settings, sources=sources)
+    counts = [[splits[one] for one in part].count("test") for part in (smiles[:10], smiles[10:20], smiles[20:])]
+    assert counts == [2, 2, 4]
+    assert [splits[one] for one in smiles[:10]].count("validation") == 1
+    plain = dataclasses.replace(settings, stratify=False)
+    assert split_molecules(smiles, plain, sources=sources) == split_molecules(smiles, plain)
+
+
+def test_strata_keep_what_training_needs():
+    smiles = [make_mapped(one) for one in ALCOHOLS[:10]]
+    sources = dict.fromkeys(smiles, ("one",))
+    features = {one: {i} for i, one in enumerate(smiles[:9])}
+    splits = split_molecules(smiles, SplitSettings(0.0, 0.5, 0, stratify=True), features | {smiles[9]: set()}, sources)
+    assert [one for one, split in splits.items() if split == "test"] == [smiles[9]]
