@@ -20,7 +20,7 @@ from common.sufficient_statistics.statistics import (
 def make_group(seed: int) -> GroupStatistics:
     generator = torch.Generator().manual_seed(seed)
     matrices = (torch.randn(3, 3, generator=generator, dtype=torch.float64) for _ in range(4))
-    return GroupStatistics(5, 4, 31, *matrices, sum_squared_weights=1.0 / 3.0)
+    return GroupStatistics(5, 4, 31, 5, 3, *matrices, sum_squared_weights=1.0 / 3.0)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def statistics(parity_molecules) -> Statistics:
         linearization=Linearization(parity_molecules.force_field, torch.tensor([[0, 1], [1, 1]])),
         features=torch.tensor([3, 8]),
         groups={("one", "train"): make_group(0), ("two", "test"): make_group(1)},
-        folds={("one", 0): FoldStatistics(3, *torch.ones((2, 3, 3), dtype=torch.float64))},
+        folds={("one", 0): FoldStatistics(3, 2, *torch.ones((2, 3, 3), dtype=torch.float64))},
         exercise={"train": {"Bonds": torch.tensor([[1, 2], [0, 0]])}},
         splits={"[H:1][H:2]": "train"},
         n_molecules={"train": 1, "validation": 0, "test": 0},
@@ -91,7 +91,7 @@ def test_what_has_changed_since_is_not_read(statistics, tmp_path, damage):
 
 
 def test_folds_with_entries_are_listed(statistics):
-    nothing = FoldStatistics(0, *torch.zeros((2, 3, 3), dtype=torch.float64))
+    nothing = FoldStatistics(0, 0, *torch.zeros((2, 3, 3), dtype=torch.float64))
     folds = {**statistics.folds, ("two", 0): nothing, ("two", 3): statistics.folds["one", 0], ("two", 4): nothing}
     assert list_folds(dataclasses.replace(statistics, folds=folds)) == [0, 3]
 
