@@ -256,9 +256,10 @@ class _Evaluator:
         try:
             energies, forces = compute_in_blocks(topologies, self.shared, entry.coords)
         except ValueError as error:
+            unfit = [n for n, one in zip(self.molecules, topologies, strict=True) if one.n_atoms != entry.n_atoms]
             raise ArtifactError(
-                f"{self.data / row.source}, row {row.row}, {row.smiles}: {error}; data and parameters do not belong "
-                "together",
+                f"{self.data / row.source}, row {row.row}, {row.smiles}, with {', '.join(unfit)}: {error}; data and "
+                "parameters do not belong together",
                 "parameters",
                 "clustered data",
                 "run",
