@@ -68,7 +68,7 @@ MOLECULE := ethanol
 example-campaign: .venv/installed
 	rm -rf $(CAMPAIGNS)/campaigns $(CAMPAIGNS)/logs && mkdir -p $(CAMPAIGNS)/logs
 	$(BIN)/python 021-prepare-search-space.py --preset $(CAMPAIGN) --smiles "$(SMILES)" --output $(CAMPAIGNS)/search-spaces --name $(MOLECULE)
-	for seed in $(SEEDS); do for mode in $(MODES); do echo "--seed $$seed $$mode"; done; done | xargs -P 2 -I{} sh -c \
+	for mode in $(MODES); do for seed in $(SEEDS); do echo "--seed $$seed $$mode"; done; done | xargs -P 2 -I{} sh -c \
 	  '$(BIN)/python 022-run-campaign.py --preset $(CAMPAIGN) --search-space $(CAMPAIGNS)/search-spaces/$(MOLECULE) \
 	     --model-cache $(CAMPAIGNS)/model-cache --output $(CAMPAIGNS)/campaigns {} > "$(CAMPAIGNS)/logs/{}.txt" 2>&1 \
 	   || { tail -n 3 "$(CAMPAIGNS)/logs/{}.txt"; exit 255; }; sed -n "s/^Trainer: round .* calculations/{}: &/p" "$(CAMPAIGNS)/logs/{}.txt"'
