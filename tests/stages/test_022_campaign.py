@@ -175,15 +175,26 @@ def find_quantum_worker(mark):
     return None
 
 
+def count_under_way(folder) -> int:
+    """Calculations that were asked for and have not ended."""
+    kinds = collections.Counter(
+        record.get("command") or record.get("event")
+        for record in read_records(find_campaign(folder) / "journal.jsonl")
+        if record.get("task", "").startswith("calculate-")
+    )
+    return kinds["Calculate"] - kinds["StructureComputed"] - kinds["TaskFailed"]
+
+
 def list_lost(folder) -> list[str]:
     records = read_records(find_campaign(folder) / "journal.jsonl")
     return [record["task"] for record in records if record.get("event") == "TaskFailed"]
 
 
-def test_a_quantum_worker_that_is_killed_costs_its_own_task_alone_and_ctrl_c_waits_and_trains(space, tmp_path):
+def test_a_quantum_worker_that_is_killed_costs_its_own_task_alone_and_ctrl_c_waits_and_trains(tmp_path):
+    space = write_space(tmp_path / "space", "function:tests.tasks.made_up:costly_springs")
     mark = f"worker-{os.getpid()}"
-    process = begin(tmp_path, space, mark=mark)
-    wait_for(lambda: count_calculations(tmp_path) >= 2)
+    process = begin(tmp_path, space, "--audit-share", 1, mark=mark)  # audits are there at once: no worker waits
+    wait_for(lambda: count_calculations(tmp_path) >= 2 and count_under_way(tmp_path) == 2)
     os.kill(wait_for(lambda: find_quantum_worker(mark)), signal.SIGKILL)
     wait_for(lambda: list_lost(tmp_path))
     n_before = count_calculations(tmp_path)

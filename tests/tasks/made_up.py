@@ -59,3 +59,9 @@ def slow_springs(numbers, coords, charge):
     """The same, taking as long as a calculation that is worth a campaign would, in small."""
     time.sleep(0.1)
     return springs(numbers, coords, charge)
+
+
+def costly_springs(numbers, coords, charge):
+    """The same, slow enough that who sees it at work finds it at work a moment later."""
+    time.sleep(1.0)
+    return springs(numbers, coords, charge)
