@@ -299,7 +299,7 @@ class Loop:
         rollouts = self.output / "rollouts"
         for folder in (runs, rollouts):
             shutil.rmtree(folder, ignore_errors=True)
-        field = next((self.output / "stable").glob("*/force-field.offxml"), self.output / "after.offxml")
+        field = next((self.output / "stable").glob("*/potential.offxml"))
         self.stage(
             *("031-simulate-bodies.py", "--smiles", self.facts["molecule"], "--parameters", field),
             *("--output", trajectories),

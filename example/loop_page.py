@@ -92,8 +92,9 @@ def write_page(
     before, after, starting = metrics["candidates"]
     comparison = next(one for one in metrics["comparisons"] if (one["before"], one["after"]) == (before, after))
     forces = [group["candidates"][name]["force_rmse"] for name in (before, after)]
+    moves = "falls" if forces[1] < forces[0] else "rises"
     verdict = (
-        f"On {group['n_molecules']} generated molecules that no fit has seen the force error falls from "
+        f"On {group['n_molecules']} generated molecules that no fit has seen the force error {moves} from "
         f"{format_number(forces[0])} to {format_number(forces[1])} kcal/mol/Å once others like them are labelled: "
         f"{describe_change(comparison['forces'], 'forces')}."
     )

@@ -66,9 +66,8 @@ def collect_results(
     changes = _list_changes(study, molecules, usage, errors)
     parameter_errors = _name_parameters(describe_parameter_errors(errors, main_candidate, usage), main_molecules)
     drawn = [name for name in errors.names if name != OPTIMUM]
-    comparisons = (
-        [] if study.before is None else [compare_candidates(errors, focus, study.before, name) for name in drawn[1:]]
-    )
+    first = drawn[0] if study.before is None else study.before
+    comparisons = [compare_candidates(errors, focus, first, name) for name in drawn[1:]]
     comparison = next((one for one in comparisons if one.after == study.after), None)
     n_molecules = find_group(groups, "all").n_molecules
     records = describe_molecules(errors)
