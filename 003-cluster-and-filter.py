@@ -12,6 +12,9 @@ An optimisation trajectory visits the neighbourhood of its minimum many times ov
 RMSD of their heavy atoms (Butina's algorithm), and one of each cluster, the centre, is kept. Every entry keeps at
 least one conformer; an entry with a single one says nothing about energies, but its forces still count.
 
+Of each source 200 entries are looked at: where their forces do not look like forces beside those of the force field, or
+bonds, energies and forces not like what they should be, the stage says so and writes nothing (--doubts).
+
 About a minute for the 898,000 conformers of the four sources on two cores, most of it reading and writing. An
 interrupted run goes on where it stopped.
 """
@@ -23,6 +26,7 @@ import time
 
 from common.data.dataset import list_sources, read_fingerprint, read_provenance
 from common.data.shards import Shards, make_shards, publish_datasets, reserve_output, sum_counts
+from common.plausibility.judgement import Policy, judge
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
@@ -48,6 +52,7 @@ class Settings(StageSettings):
     cluster: bool = True  # False keeps every conformer and writes to outputs/data-filtered
     cluster_sources: tuple[str, ...] = ("gen2-opt",)  # whose conformers are thinned; the others pass through
     rmsd_threshold: Positive[float] = 0.25  # [Angstrom] conformers at this distance or nearer are neighbours
+    doubts: Machine[Policy] = "refuse"  # "warn" goes on where much of a source looks like other units, signs, orders
     n_reasons_shown: Machine[NonNegative[int]] = 5  # reasons for leaving molecules out; provenance.json has all
 
     input: Contents[pathlib.Path] = OUTPUTS / "data-raw"  # folder of data sets
@@ -62,7 +67,7 @@ class Settings(StageSettings):
 
 
 def make_provenance(
-    contents: SourceContents, shards: Shards, known: KnownMolecules, fingerprint: dict, before: dict
+    contents: SourceContents, shards: Shards, known: KnownMolecules, fingerprint: dict, before: dict, doubts: dict
 ) -> dict[str, object]:
     """What the data set's ``provenance.json`` says: the same whoever runs the stage, wherever.
 
@@ -71,11 +76,13 @@ def make_provenance(
         known: what 002 knows.
         fingerprint: of the input, and settings.
         before: what the input's ``provenance.json`` says, of which the licence and doubts are handed on.
+        doubts: by entry, found here.
     """
     counts = sum_counts(shards.results)
     return {
         "stage": "003-cluster-and-filter",
-        **{name: before[name] for name in ("license", "doubts") if before.get(name)},
+        **({"license": before["license"]} if "license" in before else {}),
+        "doubts": {**before.get("doubts", {}), **doubts},
         "input": {
             "dataset_fingerprint": fingerprint["input"],
             "force_field": known.provenance.get("force_field"),
@@ -130,12 +137,31 @@ def main() -> None:
     print(suggest_command("004-train.py", options))
 
 
+def examine_doubts(
+    settings: Settings,
+    sources: dict[str, pathlib.Path],
+    contents: dict[str, SourceContents],
+    known: KnownMolecules,
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Doubts about some entries of each source, by name; says them, or ends the stage, as ``settings.doubts`` wants."""
+    from common.selection.force_comparison import examine_entries  # torch, which the workers do without
+
+    assert known.molecules is not None
+    found = {
+        source: examine_entries(folder, contents[source].rows, known.molecules) for source, folder in sources.items()
+    }
+    for line in judge(found, settings.doubts):
+        print(line)
+    return {source: doubts for source, (doubts, _) in found.items()}
+
+
 def filter_data(settings: Settings, output: pathlib.Path) -> None:
     """Makes the data sets of what is kept."""
     start = time.perf_counter()
     known = read_known_molecules(settings.parameters)
     sources = {source: settings.input / source for source in list_sources(settings.input)}
     contents = {source: examine_source(folder, known) for source, folder in sources.items()}
+    doubts = examine_doubts(settings, sources, contents, known)
     finished, n_confs = [], 0
     for source, folder in sources.items():
         threshold = settings.rmsd_threshold if settings.cluster and source in settings.cluster_sources else None
@@ -144,7 +170,10 @@ def filter_data(settings: Settings, output: pathlib.Path) -> None:
         write_shard = functools.partial(write_filtered_shard, folder, threshold)
         shards = make_shards(output, source, slices, write_shard, fingerprint, settings.n_workers, description=source)
         finished.append(
-            (shards, make_provenance(contents[source], shards, known, fingerprint, read_provenance(folder)))
+            (
+                shards,
+                make_provenance(contents[source], shards, known, fingerprint, read_provenance(folder), doubts[source]),
+            )
         )
         print_account(source, contents[source], shards, settings.n_reasons_shown)
         n_confs += sum(

@@ -16,12 +16,10 @@ from common.own_data.mapping import Mapped, map_conformers
 from common.own_data.records import Block, Frames, InputError, Reading
 from common.plausibility.checks import find_doubts
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same files and settings would give another data set."""
 
 ADVICE = "these are left out; mend the files, or the SMILES, and run this stage again"
-
-NO_FORCES = "no forces"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,9 +112,10 @@ def convert_block(settings: Import, block: Block, name: str) -> tuple[list[Entry
     charge = settings.charge if block.charge is None else block.charge
     mapped, others = map_conformers(frames.atomic_nums, frames.coords[good], block.smiles, charge)
     dropped |= others
+    parts = [(one, rows) for one in mapped for rows in part_by_values(frames, good[one.conformers])]
     entries = [
-        make_entry(frames, good[one.conformers], one, name if len(mapped) == 1 else f"{name}:{i}")
-        for i, one in enumerate(mapped, 1)
+        make_entry(frames, rows, one, name if len(parts) == 1 else f"{name}:{i}")
+        for i, (one, rows) in enumerate(parts, 1)
     ]
     return entries, dropped, any(one.is_remapped for one in mapped)
 
@@ -124,21 +123,29 @@ def convert_block(settings: Import, block: Block, name: str) -> tuple[list[Entry
 def find_reasons(frames: Frames, max_force: float | None) -> numpy.ndarray:
     """Why each conformer cannot be used, ``shape=(n_confs,)`` of str; "" where it can."""
     reasons = numpy.full(len(frames.energy), "", dtype=object)
-    if numpy.isnan(frames.forces).all((1, 2)).any():
-        reasons[numpy.isnan(frames.forces).all((1, 2))] = NO_FORCES
-    finite = numpy.isfinite(frames.energy) & numpy.isfinite(frames.coords).all((1, 2))
-    finite &= numpy.isfinite(frames.forces).all((1, 2))
+    no_energy, no_forces = numpy.isnan(frames.energy), numpy.isnan(frames.forces).all((1, 2))
+    reasons[no_energy & no_forces] = "neither energy nor forces"
+    finite = (no_energy | numpy.isfinite(frames.energy)) & numpy.isfinite(frames.coords).all((1, 2))
+    finite &= no_forces | numpy.isfinite(frames.forces).all((1, 2))
     reasons[(reasons == "") & ~finite] = "coordinates, energy or forces not finite"
     good = numpy.flatnonzero(reasons == "")
     reasons[good[find_overlaps(frames.coords[good])]] = f"atoms closer than {OVERLAP} A"
     if max_force is not None:
-        largest = numpy.linalg.norm(frames.forces[good], axis=-1).max(-1)
+        largest = numpy.linalg.norm(frames.forces[good], axis=-1).max(-1)  # NaN without forces, and not above
         reasons[good[largest > max_force]] = f"a force above {max_force:g} kcal/mol/A"
     return reasons
 
 
+def part_by_values(frames: Frames, conformers: numpy.ndarray) -> list[numpy.ndarray]:
+    """Conformers with energies and forces, with energies alone, with forces alone: an entry has the same of each."""
+    no_energy = numpy.isnan(frames.energy[conformers])
+    no_forces = numpy.isnan(frames.forces[conformers]).all((1, 2))
+    parts = [conformers[~no_energy & ~no_forces], conformers[no_forces], conformers[no_energy]]
+    return [part for part in parts if len(part)]
+
+
 def make_entry(frames: Frames, conformers: numpy.ndarray, mapped: Mapped, name: str) -> Entry:
-    """The entry of some conformers of a block, energies relative to their mean."""
+    """The entry of some conformers of a block, energies relative to their mean; what it has none of is NaN."""
     energy = frames.energy[conformers]
-    mean = float(energy.mean())
+    mean = 0.0 if numpy.isnan(energy).any() else float(energy.mean())
     return Entry(mapped.smiles, frames.coords[conformers], energy - mean, frames.forces[conformers], mean, name)

@@ -13,6 +13,9 @@ from common.molecules.mapped_smiles import from_mapped_smiles
 from common.processes.slices import cut_into_slices
 from common.selection.clustering import cluster_butina, compute_rmsd_matrix
 
+if typing.TYPE_CHECKING:  # a worker of 003 needs no torch
+    from common.forcefields.tensors import ParameterizedMolecules
+
 VERSION = 1
 """Raised whenever the same input and settings would give another output."""
 
@@ -32,11 +35,13 @@ class KnownMolecules:
         n_atoms: the number of atoms of those with parameters.
         failures: why the others have none.
         provenance: of the ``.pt`` file.
+        molecules: all of it; None where only the rest is needed.
     """
 
     n_atoms: dict[str, int]
     failures: dict[str, str]
     provenance: dict[str, typing.Any]
+    molecules: "ParameterizedMolecules | None" = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +79,7 @@ def read_known_molecules(path: str | os.PathLike) -> KnownMolecules:
 
     molecules = load_parameters(path)
     n_atoms = {smiles: topology.n_atoms for smiles, topology in molecules.topologies.items()}
-    return KnownMolecules(n_atoms, molecules.failures, molecules.provenance)
+    return KnownMolecules(n_atoms, molecules.failures, molecules.provenance, molecules)
 
 
 def examine_source(folder: str | os.PathLike, known: KnownMolecules) -> SourceContents:

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import numpy
+import pyarrow
 import pytest
 
 from common.own_data.conversion import Import, cut_blocks, import_slice, name_block
@@ -30,15 +31,33 @@ def test_conformers_that_cannot_be_used_are_counted_by_reason(tmp_path):
     coords[2, 0] = coords[2, 1]
     result = run(tmp_path, F=forces, E=energy, R=coords)
     assert result["dropped"] == {
-        "own/mine": {"no forces": 1, "coordinates, energy or forces not finite": 1, "atoms closer than 0.4 A": 1}
+        "own/mine": {"coordinates, energy or forces not finite": 1, "atoms closer than 0.4 A": 1}
     }
-    [row] = result["rows"]
-    assert row["n_confs"] == ENTRY.n_confs - 3
+    assert [row["n_confs"] for row in result["rows"]] == [ENTRY.n_confs - 3, 1]  # the other one has an energy alone
 
 
 def test_where_nothing_is_left_the_reason_is_given(tmp_path):
-    result = run(tmp_path, F=numpy.full_like(ENTRY.forces, numpy.nan))
-    assert result["failed"] == {"own/mine": f"no conformer is left of {ENTRY.n_confs}: {ENTRY.n_confs} with no forces"}
+    nothing = {"F": numpy.full_like(ENTRY.forces, numpy.nan), "E": numpy.full(ENTRY.n_confs, numpy.nan)}
+    result = run(tmp_path, **nothing)
+    n_confs = ENTRY.n_confs
+    assert result["failed"] == {
+        "own/mine": f"no conformer is left of {n_confs}: {n_confs} with neither energy nor forces"
+    }
+
+
+@pytest.mark.parametrize(("name", "has_energies", "has_forces"), [("F", True, False), ("E", False, True)])
+def test_energies_alone_and_forces_alone_are_entries_of_their_own(tmp_path, name, has_energies, has_forces):
+    values = {"F": ENTRY.forces, "E": get_total(ENTRY)}[name].copy()
+    values[2:] = numpy.nan
+    result = run(tmp_path, **{name: values})
+    assert [(row["name"], row["n_confs"]) for row in result["rows"]] == [
+        ("own/mine:1", 2), ("own/mine:2", ENTRY.n_confs - 2),
+    ]  # fmt: skip
+    with pyarrow.OSFile(str(tmp_path / "shard.arrow")) as file, pyarrow.ipc.open_stream(file) as stream:
+        table = stream.read_all()
+    second = {column: table.column(column)[1] for column in ("energy", "forces")}
+    assert (second["energy"].values.null_count == 0) == has_energies
+    assert second["forces"].is_valid == has_forces
 
 
 def test_long_trajectories_become_several_entries(tmp_path):

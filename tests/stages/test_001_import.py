@@ -90,7 +90,10 @@ def test_data_sets_stand_beside_each_other_and_go_on_to_002_and_003(tmp_path):
 
 def test_the_account_names_what_is_left_out(tmp_path):
     frames = samples.make_atoms(SAMPLES["ethanol"], name="ethanol")
-    frames += samples.make_atoms(SAMPLES["methanol-opt-path"], with_forces=False, name="methanol")
+    others = samples.make_atoms(SAMPLES["methanol-opt-path"], name="methanol")
+    for atoms in others:
+        atoms.positions[1] = atoms.positions[0]
+    frames += others
     ase.io.write(tmp_path / "mine.xyz", frames, format="extxyz")
     n_confs = SAMPLES["methanol-opt-path"].n_confs
     error = run(tmp_path / "mine.xyz", "--output", tmp_path / "data-raw", expect=1)
@@ -98,7 +101,7 @@ def test_the_account_names_what_is_left_out(tmp_path):
     assert not (tmp_path / "data-raw").exists()
     run(tmp_path / "mine.xyz", "--output", tmp_path / "data-raw", "--max-failed-fraction", 0.5)
     provenance = read_provenance(tmp_path / "data-raw" / "mine")
-    reason = f"no conformer is left of {n_confs}: {n_confs} with no forces"
+    reason = f"no conformer is left of {n_confs}: {n_confs} with atoms closer than 0.4 A"
     assert provenance["left_out"]["failed"] == {"mine/methanol": reason}
     assert provenance["counts"]["conformers"] == SAMPLES["ethanol"].n_confs
 
@@ -140,6 +143,26 @@ def test_data_that_look_wrong_are_refused_and_the_suspicion_named(tmp_path, word
     assert len(error.strip().splitlines()) == 1 or "error:" in error
     assert words in error or "order" in words
     assert not (tmp_path / "data-raw").exists()
+
+
+def test_003_refuses_data_of_others_that_look_wrong(tmp_path):
+    """Data sets that no 001 has seen, eight molecules with gradients for forces."""
+    raw = write_eight(tmp_path / "data-raw", MISTAKES["these forces look like gradients: their sign is wrong"]).parent
+    smiles = sorted({entry.smiles for entry in read(raw / "mine")})
+    (raw / "smiles.json").write_text(json.dumps(smiles))
+    parameters, clustered = tmp_path / "starter.pt", tmp_path / "data-clustered"
+    options = ("--n-workers", 1, "--output")
+    done = complete_here(ROOT / "002-parameterize.py", "--input", raw, "--force-field", STARTER, *options, parameters)
+    assert done.returncode == 0, done.stderr
+    command = (ROOT / "003-cluster-and-filter.py", "--input", raw, "--parameters", parameters, *options, clustered)
+    done = complete_here(*command)
+    assert done.returncode == 1
+    assert "mine: 8 of 8 entries: these forces look like gradients: their sign is wrong" in done.stderr
+    assert not clustered.exists()
+    done = complete_here(*command, "--doubts", "warn")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING: mine: 8 of 8 entries" in done.stdout
+    assert len(read_provenance(clustered / "mine")["doubts"]) == 8
 
 
 def test_a_warning_instead_of_a_refusal_is_kept_in_the_provenance(tmp_path):
