@@ -69,7 +69,7 @@ def import_slice(
         what :func:`common.data.accounts.settle_account` needs: ``rows``, ``failed``, ``dropped``, ``doubts``.
     """
     rows, failed, dropped, doubts = [], {}, {}, {}
-    with ShardWriter(path) as shard:
+    with ShardWriter(path) as shard, FORMATS[settings.format].keep_open():
         for block in blocks:
             name = name_block(settings, block)
             try:

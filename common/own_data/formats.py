@@ -1,6 +1,7 @@
 """The formats that can be read: how each is recognised, in which units it is, which module reads it."""
 
 import collections.abc
+import contextlib
 import dataclasses
 import pathlib
 
@@ -17,6 +18,7 @@ class Format:
         energy_unit, length_unit: where neither the file nor the user says another.
         find_blocks: from a path and how to read it, where the conformers are.
         read_block: reads a block.
+        keep_open: a context within which a file may stay open from one block to the next.
     """
 
     suffixes: tuple[str, ...]
@@ -24,6 +26,7 @@ class Format:
     length_unit: str
     find_blocks: collections.abc.Callable[[pathlib.Path, Reading], list[Block]]
     read_block: collections.abc.Callable[[Block, Reading], Frames]
+    keep_open: collections.abc.Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
 
 
 FORMATS = {
@@ -32,7 +35,7 @@ FORMATS = {
     "smiles-table": Format(
         (".csv", ".tsv", ".smi"), "eV", "angstrom", smiles_tables.find_blocks, smiles_tables.read_block
     ),
-    "spice": Format((".hdf5", ".h5"), "hartree", "bohr", spice.find_blocks, spice.read_block),
+    "spice": Format((".hdf5", ".h5"), "hartree", "bohr", spice.find_blocks, spice.read_block, spice.keep_open),
     "qcarchive": Format(
         (".json", ".jsonl", ".json.gz", ".jsonl.gz"), "hartree", "bohr", qcarchive.find_blocks, qcarchive.read_block
     ),

@@ -10,8 +10,9 @@ The layout is that of https://github.com/openmm/spice-dataset. A data set's attr
 before these units.
 """
 
+import collections.abc
+import contextlib
 import pathlib
-import types
 import typing
 
 import numpy
@@ -26,7 +27,7 @@ def find_blocks(path: pathlib.Path, reading: Reading) -> list[Block]:
     """A block for each group.
 
     Raises:
-        InputError: h5py is missing, or this is no such file.
+        InputError: this is no such file.
     """
     blocks = []
     with _open(path) as file:
@@ -47,18 +48,58 @@ def read_block(block: Block, reading: Reading) -> Frames:
     rows = slice(block.places[0], block.places[-1] + 1)
     with _open(block.path) as file:
         group = file[block.name]
-        gradient = group[GRADIENT][rows] if GRADIENT in group else None
-        units = _read_units(group, reading.units)
-        own = Reading(units, gradients=True)
-        energy = group[ENERGY][rows]
-        return make_frames(group["atomic_numbers"][:], group[COORDS][rows], energy, gradient, own)
+        datasets = {key: group[key] for key in (COORDS, ENERGY, GRADIENT) if key in group}
+        values = {key: dataset[rows] for key, dataset in datasets.items()}
+        own = Reading(_read_units(datasets, reading.units), gradients=True)
+        numbers = group["atomic_numbers"][:]
+    return make_frames(numbers, values[COORDS], values[ENERGY], values.get(GRADIENT), own)
 
 
-def _read_units(group: typing.Any, default: Units) -> Units:
+@contextlib.contextmanager
+def keep_open() -> collections.abc.Iterator[None]:
+    """Within it a file stays open from one block to the next of the same file: opening takes as long as reading."""
+    try:
+        _kept.append(None)
+        yield
+    finally:
+        _close(_kept.pop())
+
+
+_kept: list[typing.Any] = []
+"""The file that is kept open, or None where none has been read yet; empty where none is to be kept."""
+
+
+@contextlib.contextmanager
+def _open(path: pathlib.Path) -> collections.abc.Iterator[typing.Any]:
+    """The file, closed afterwards unless it is to be kept open."""
+    if _kept and _kept[-1] is not None and _kept[-1].filename == str(path):
+        yield _kept[-1]
+        return
+    import h5py  # half a second that other formats need not wait for
+
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(f"{path}: no HDF5 file ({error})") from error
+    if _kept:
+        _close(_kept[-1])
+        _kept[-1] = file
+        yield file
+    else:
+        with file:
+            yield file
+
+
+def _close(file: typing.Any) -> None:
+    if file is not None:
+        file.close()
+
+
+def _read_units(datasets: collections.abc.Mapping[str, typing.Any], default: Units) -> Units:
     """Units by the attributes of the data sets, where these have any."""
     factors = []
     for key, factor in ((COORDS, default.length), (ENERGY, default.energy), (GRADIENT, default.force)):
-        stated = group[key].attrs.get("units") if key in group else None
+        stated = datasets[key].attrs.get("units") if key in datasets else None
         if stated is not None:
             text = stated.decode() if isinstance(stated, bytes) else str(stated)
             try:
@@ -81,18 +122,3 @@ def _read_text(dataset: typing.Any) -> str:
     value = dataset[()]
     value = value.reshape(-1)[0] if isinstance(value, numpy.ndarray) else value
     return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _open(path: pathlib.Path) -> typing.Any:
-    try:
-        return _import_h5py().File(path, "r")
-    except OSError as error:
-        raise InputError(f"{path}: no HDF5 file ({error})") from error
-
-
-def _import_h5py() -> types.ModuleType:
-    try:
-        import h5py
-    except ImportError as error:
-        raise InputError("HDF5 files are read by h5py, which is not installed: pip install h5py") from error
-    return h5py
