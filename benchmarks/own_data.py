@@ -65,7 +65,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of which the fastest counts; default: %(default)s")
     arguments = parser.parse_args()
     print(f"{platform.system()} {platform.machine()}, groups of {arguments.group_size}\n")
-    print("| conformers | file [MB] | workers | conformers/s | whole command [s] | peak memory [MB] | each worker [MB] |")
+    print(
+        "| conformers | file [MB] | workers | conformers/s | whole command [s] | peak memory [MB] | each worker [MB] |"
+    )
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for n_confs in arguments.conformers:
         with tempfile.TemporaryDirectory() as temporary:

@@ -89,10 +89,10 @@ def build_openmm_system(
     return system
 
 
-def _list_terms(
+def list_terms(
     topology: TensorTopology, potential: TensorPotential
 ) -> collections.abc.Iterator[tuple[list[int], dict]]:
-    """The atoms and the parameters, by column name, of each interaction."""
+    """The atoms and the parameters, by column name, of each interaction of one type."""
     map_ = topology.get_valence_map(potential.type)
     values = potential.parameters.detach()[map_.parameter_idxs].tolist()
     for atoms, row in zip(map_.particle_idxs.tolist(), values, strict=True):
@@ -102,21 +102,21 @@ def _list_terms(
 def _build_bonds(openmm: typing.Any, topology: TensorTopology, potential: TensorPotential) -> typing.Any:
     force = openmm.HarmonicBondForce()
     k_unit = KILOJOULE_PER_KILOCALORIE / NANOMETER_PER_ANGSTROM**2
-    for atoms, row in _list_terms(topology, potential):
+    for atoms, row in list_terms(topology, potential):
         force.addBond(*atoms, row["length"] * NANOMETER_PER_ANGSTROM, row["k"] * k_unit)
     return force
 
 
 def _build_angles(openmm: typing.Any, topology: TensorTopology, potential: TensorPotential) -> typing.Any:
     force = openmm.HarmonicAngleForce()
-    for atoms, row in _list_terms(topology, potential):
+    for atoms, row in list_terms(topology, potential):
         force.addAngle(*atoms, row["angle"], row["k"] * KILOJOULE_PER_KILOCALORIE)
     return force
 
 
 def _build_torsions(openmm: typing.Any, topology: TensorTopology, potential: TensorPotential) -> typing.Any:
     force = openmm.PeriodicTorsionForce()
-    for atoms, row in _list_terms(topology, potential):
+    for atoms, row in list_terms(topology, potential):
         k = row["k"] / row["idivf"] * KILOJOULE_PER_KILOCALORIE
         force.addTorsion(*atoms, int(row["periodicity"]), row["phase"], k)
     return force
@@ -135,8 +135,8 @@ def _build_nonbonded(
 ) -> typing.Any:
     """Lennard-Jones and Coulomb between all pairs, pairs up to three bonds apart scaled as exceptions."""
     vdw, coulomb = potentials.get("vdW"), potentials.get("Electrostatics")
-    epsilon, sigma = _get_column(topology, vdw, "epsilon"), _get_column(topology, vdw, "sigma")
-    charge = _get_column(topology, coulomb, "charge")
+    epsilon, sigma = get_column(topology, vdw, "epsilon"), get_column(topology, vdw, "sigma")
+    charge = get_column(topology, coulomb, "charge")
     force = openmm.NonbondedForce()
     force.setNonbondedMethod(openmm.NonbondedForce.NoCutoff)
     force.setName("Nonbonded")
@@ -145,7 +145,7 @@ def _build_nonbonded(
         force.addParticle(q, s * NANOMETER_PER_ANGSTROM, e * KILOJOULE_PER_KILOCALORIE)
     scales: dict[tuple[int, int], dict[str, float]] = collections.defaultdict(dict)
     for potential in filter(None, (vdw, coulomb)):
-        for pair, scale in _list_scales(topology, potential):
+        for pair, scale in list_scales(topology, potential):
             scales[pair][potential.type] = scale
     for (i, j), scale_of in scales.items():
         e, s = mix_lorentz_berthelot(epsilon[i], sigma[i], epsilon[j], sigma[j])
@@ -159,16 +159,21 @@ def _build_nonbonded(
     return force
 
 
-def _get_column(topology: TensorTopology, potential: TensorPotential | None, name: str) -> typing.Any:
+def get_column(topology: TensorTopology, potential: TensorPotential | None, name: str) -> typing.Any:
     """One value for each atom; zeros where the force field has no such potential."""
     if potential is None:
         return topology.atomic_nums.double() * 0.0
     return potential.column(name).detach()[topology.parameters[potential.type].parameter_idxs]
 
 
-def _list_scales(topology: TensorTopology, potential: TensorPotential) -> list[tuple[tuple[int, int], float]]:
+def list_scales(topology: TensorTopology, potential: TensorPotential) -> list[tuple[tuple[int, int], float]]:
+    """Pairs of atoms up to three bonds apart, and what their interaction is multiplied by.
+
+    Raises:
+        ValueError: pairs further apart are scaled.
+    """
     if potential.attribute("scale_15").item() != 1.0:
-        raise ValueError(f"{potential.type}: scale_15 must be 1 for OpenMM's NonbondedForce")
+        raise ValueError(f"{potential.type}: scale_15 must be 1 for OpenMM's NonbondedForce, GROMACS and AMBER")
     map_ = topology.get_nonbonded_map(potential.type)
     factors = potential.get_scales(map_.exclusion_scale_idxs).tolist()
     return [((min(pair), max(pair)), factor) for pair, factor in zip(map_.exclusions.tolist(), factors, strict=True)]
@@ -198,7 +203,7 @@ def find_constraints(
             found[min(i, j), max(i, j)] = parameter
     lengths = {}
     if "Bonds" in force_field.potentials_by_type:
-        terms = _list_terms(topology, force_field.potentials_by_type["Bonds"])
+        terms = list_terms(topology, force_field.potentials_by_type["Bonds"])
         lengths = {(min(atoms), max(atoms)): row["length"] for atoms, row in terms}
     constraints = []
     for pair, parameter in sorted(found.items()):
