@@ -50,7 +50,7 @@ from common.generators.training_data import (
     split_molecules,
 )
 from common.processes.devices import check_device
-from common.processes.memory import format_peak_memory
+from common.processes.memory import format_peak_memory, release_free_memory
 from common.processes.ranks import Ranks, join_torchrun, run_ranks
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
@@ -288,6 +288,7 @@ def train(ranks: Ranks, settings: Settings, prepared: Prepared, folder: pathlib.
         begun = time.perf_counter()
         losses = training.run_epoch(prepared.train)
         validation = training.validate(prepared.validation)
+        release_free_memory()
         is_better = training.heed(validation.total)
         if not is_first or log is None:
             continue
@@ -299,6 +300,7 @@ def train(ranks: Ranks, settings: Settings, prepared: Prepared, folder: pathlib.
         )
         if settings.sample_interval and training.epoch % settings.sample_interval == 0:
             sample = sample_molecules(settings, prepared, training)
+            release_free_memory()
             log.add_scalars(training.epoch, {f"sample/{name}": value for name, value in sample.items()})
             line += "  " + ", ".join(f"{name} {value:.3g}" for name, value in sample.items())
         print(line, flush=True)

@@ -1,5 +1,6 @@
 """How much memory this process and its workers have had."""
 
+import ctypes
 import math
 import pathlib
 import sys
@@ -29,6 +30,19 @@ def measure_peak_memory() -> float:
     if resource is None:
         return math.nan
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def release_free_memory() -> bool:
+    """Gives memory that was freed back to the system; False where the C library keeps it.
+
+    glibc keeps what was freed between blocks that are still in use, so that a process that has once been large for a
+    moment, or takes blocks of ever other sizes, stays so.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # macOS, musl; Windows has no library of this process
+        return False
+    return bool(trim(0))
 
 
 def remember_worker(peak: float) -> None:

@@ -8,7 +8,7 @@ import types
 import pytest
 
 from common.processes import memory
-from common.processes.memory import format_peak_memory, measure_peak_memory, remember_worker
+from common.processes.memory import format_peak_memory, measure_peak_memory, release_free_memory, remember_worker
 from common.processes.pool import run_in_processes
 
 
@@ -57,3 +57,26 @@ def test_memory_is_unknown_where_nothing_says_it(monkeypatch):
     monkeypatch.setattr(memory, "resource", None)
     assert math.isnan(measure_peak_memory())
     assert format_peak_memory() == "unknown"
+
+
+def hold_and_free(_: int) -> tuple[float, float]:
+    """[MB] before and after the release of small blocks, every thousandth of which is still in use."""
+    blocks = [bytearray(2000) for _ in range(50_000)]
+    kept = blocks[::1000]
+    del blocks
+    before = read_resident_memory()
+    released = release_free_memory()
+    after = read_resident_memory()
+    assert len(kept) == 50
+    return (before, after) if released else (before, before - math.inf)
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="the system does not say what is resident")
+def test_memory_that_was_freed_goes_back():
+    [(before, after)] = run_in_processes(hold_and_free, [0], 2, [1], "memory", "item")
+    assert after < before - 20.0
+
+
+def test_other_c_libraries_keep_it(monkeypatch):
+    monkeypatch.setattr("common.processes.memory.ctypes.CDLL", lambda _: object())
+    assert release_free_memory() is False
