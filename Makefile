@@ -17,7 +17,7 @@ help:
 	@echo "make own DATA=FILE   import your own energies and forces, fit example/starter.offxml (or FORCE_FIELD=FILE) to them, report"
 	@echo "make example-campaign   the same for active learning: nine campaigns for ethanol and their comparison, ten minutes"
 	@echo "make example-stable     the same for stable dynamics: a potential and a force field of ethanol repaired, four minutes"
-	@echo "make example-generate   the same for generation: train on 7,400 small molecules, generate 2,000, filter them, just under ten minutes"
+	@echo "make example-generate   the same for generation: train on 7,400 small molecules, generate 2,000, filter them, ten to twenty minutes"
 	@echo "make example-coarse-grain   the same for coarse-graining: rigid dimers of benzene, five trainings and their rollouts"
 	@echo "make example-loop       all five as one: molecules invented, labelled, fitted, simulated, coarse-grained"
 	@echo "make test      install into .venv and run the test suite"
