@@ -146,7 +146,7 @@ class Settings(StageSettings):
     # --- the pass: a change here needs a new one ---------------------------------------------------------------------
     validation_fraction: Fraction[float] = 0.1  # of the molecules
     test_fraction: Fraction[float] = 0.1  # of the molecules
-    split_seed: int = 0  # another seed, another split
+    split_seed: NonNegative[int] = 0  # another seed, another split
     split_seeds: Machine[tuple[int, ...]] = ()  # fit again on these splits, types as they are: spread of test errors
     n_folds: NonNegative[int] = 5  # of cross-validation, by molecule; 0: none
     stratify: bool = False  # each source, or set of sources that share molecules, gives its share to each split

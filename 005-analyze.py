@@ -28,6 +28,7 @@ from common.analysis.study import Study, add_force_fields, read_runs, study_para
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
+from common.reporting.console import point_to_report
 from common.runs.curves import read_curves
 from common.runs.options import read_settings
 from common.runs.settings import AtLeastOne, Contents, Machine, StageSettings
@@ -71,7 +72,8 @@ def main() -> None:
         write_analysis(folder, results, tables, figures, curves)
     print_results(results)
     print(f"{time.perf_counter() - start:.0f} s, peak memory {format_peak_memory()}")
-    print_what_to_do(final / REPORT, [run.folder for run in study.runs])
+    print_what_to_do([run.folder for run in study.runs])
+    print(point_to_report(final / REPORT))
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ class Settings(StageSettings):
     equilibration: NonNegative[float] = 1.0  # [ps] before the first frame of each run
     frame_interval: AtLeastOne[int] = 10  # [steps] between two frames
     n_runs: AtLeastOne[int] = 2  # independent: different starts, velocities and noise
-    seed: int = 0  # of all three
+    seed: NonNegative[int] = 0  # of all three
     charge: int = 0  # [e] of a molecule given by its geometry alone
 
     # --- a box of water, of level spc-water -------------------------------------------------------------------------

@@ -95,7 +95,7 @@ class Settings(StageSettings):
     force_share: NonNegative[float] = 0.95  # of the loss, mean squared error of force components
     averaging: Share[float] | None = None  # decay of the moving average of the weights, e.g. 0.999
     clipping: Positive[float] | None = None  # largest length of a gradient
-    seed: int = 0  # of weights, order and drawing of frames
+    seed: NonNegative[int] = 0  # of weights, order and drawing of frames
 
     # --- frames of a reference of one system ------------------------------------------------------------------------
     n_train: AtLeastOne[int] | None = None  # None: all that may be learnt from

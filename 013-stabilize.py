@@ -110,7 +110,7 @@ class Settings(StageSettings):
     epoch_duration: Positive[float] = 2.0  # [ps]
     check_interval: AtLeastOne[int] = 10  # [steps] between two looks for failures
     n_absorbed: NonNegative[int] = 3  # frames that carry the time of a replica that was lost
-    seed: int = 0  # of starts, noise and everything that is drawn
+    seed: NonNegative[int] = 0  # of starts, noise and everything that is drawn
 
     # --- failure -----------------------------------------------------------------------------------------------------
     bond_tolerance: Positive[float] | None = 0.25  # [Angstrom] of any bond from its mean

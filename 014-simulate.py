@@ -49,6 +49,7 @@ from common.replicas.setup import (
     make_observable,
 )
 from common.replicas.survival import summarise_survival
+from common.reporting.console import point_to_report
 from common.reporting.numbers import format_number
 from common.runs.folder import create_run_folder, write_config
 from common.runs.options import read_settings
@@ -76,7 +77,7 @@ class Settings(StageSettings):
 
     n_replicas: AtLeastOne[int] = 64  # of each potential
     horizon: Positive[float] = 20.0  # [ps] after which observation ends
-    seed: int = 9000  # of starts, velocities and noise; another than any of training
+    seed: NonNegative[int] = 9000  # of starts, velocities and noise; another than any of training
     integrator: typing.Literal["langevin", "nose-hoover"] = "langevin"  # how replicas move
     time_step: Positive[float] = 1.0  # [fs]
     temperature: Positive[float] | None = None  # [K]; None: the reference's
@@ -260,7 +261,7 @@ def main() -> None:
     write_json(folder / "metrics.json", {one.name: collect_metrics(one) for one in findings})
     print_table(findings)
     print(describe(findings))
-    print(f"read {folder / REPORT}")
+    print(point_to_report(folder / REPORT))
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ from common.potentials.file import save_network
 from common.potentials.smirnoff import SmirnoffPotential
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
+from common.reporting.console import suggest_command
 from common.runs.options import read_settings
 from common.runs.settings import AtLeastOne, Contents, Machine, NonNegative, Positive, Share, StageSettings
 from common.smirnoff.find import find_force_field
@@ -390,7 +391,7 @@ def prepare(
     }
     write_search_space(folder, molecules, starts, initial, tests, settings.level, fingerprint, notes)
     print(f"wrote {folder} in {time.perf_counter() - start:.0f} s")
-    print(f"next: python 022-run-campaign.py --search-space {folder}")
+    print(suggest_command("022-run-campaign.py", {"--search-space": (folder, "")}))
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ from common.neural.atom_energies import read_settings as read_network_settings
 from common.processes.devices import check_device
 from common.processes.stage import run_stage
 from common.processes.threads import count_available_cpus
+from common.reporting.console import suggest_command
 from common.runs.folder import SUMMARY, create_run_folder, read_config, write_config
 from common.runs.names import name_run, read_first_settings
 from common.runs.options import read_settings
@@ -296,13 +297,10 @@ def main() -> None:
         try:
             with make_executor(settings, folder) as executor:
                 end = run.run(executor, resumed)
-        except KeyboardInterrupt:
-            print(f"stopped at once; go on: python 022-run-campaign.py --resume {folder.path}")
-            raise
         finally:
             monitor.close()
         write_outputs(settings, folder, space, run, end)
-    print(f"next: python 023-compare-campaigns.py {folder.path}")
+    print(suggest_command("023-compare-campaigns.py", {}, folder.path))
     sys.exit(EXIT_STATUS[end.outcome])
 
 

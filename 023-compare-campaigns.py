@@ -21,6 +21,7 @@ from common.active_learning.records import CampaignRecord, read_campaign
 from common.active_learning.report import draw_figures, format_table, render_comparison
 from common.files.plain import write_json, write_table
 from common.processes.stage import run_stage
+from common.reporting.console import point_to_report
 from common.runs.folder import create_run_folder
 from common.runs.options import read_settings
 from common.runs.settings import Machine, StageSettings
@@ -87,7 +88,7 @@ def main() -> None:
                 f"{each['n_calls_other']}: {difference['mean']:+.2f} ({difference['low']:+.2f} to "
                 f"{difference['high']:+.2f}), better in {each['n_better']} of {len(difference['values'])} seeds"
             )
-    print(f"wrote {folder / 'report.html'}")
+    print(point_to_report(folder / "report.html"))
 
 
 if __name__ == "__main__":

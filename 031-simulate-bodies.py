@@ -88,7 +88,7 @@ class Settings(StageSettings):
     friction: Positive[float] = 0.005  # [1 / time] of the thermostat
     equilibration_step: Positive[float] = 4.0  # [time]
     equilibration_time: Positive[float] = 4000.0  # [time] with the thermostat, before the first frame
-    seed: int = 0  # of places, velocities and noise
+    seed: NonNegative[int] = 0  # of places, velocities and noise
     validation_fraction: Fraction[float] = 0.1  # of the trajectories
     test_fraction: Fraction[float] = 0.1  # of the trajectories
 

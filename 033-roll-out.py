@@ -21,6 +21,7 @@ from common.coarse_graining.data import load_splits
 from common.pair_networks.potential import load_learned_potential
 from common.processes.memory import format_peak_memory
 from common.processes.stage import run_stage
+from common.reporting.console import point_to_report
 from common.rollouts.candidates import Candidate, load_candidate
 from common.rollouts.report import list_headlines
 from common.rollouts.study import REPORT, Study, StudySettings
@@ -51,7 +52,7 @@ class Settings(StageSettings):
     liquid_bodies: NonNegative[int] = 27  # in a box
     liquid_frames: NonNegative[int] = 100  # two intervals apart; 0: no liquid
     liquid_box: Positive[float] | None = None  # [length]; None: by the distances of the data
-    seed: int = 0  # of noise and places
+    seed: NonNegative[int] = 0  # of noise and places
     folder: Machine[pathlib.Path | None] = None  # trajectories; None: those that the first run used
     output: Machine[pathlib.Path] = OUTPUTS / "rollouts"  # folder of reports
     learned: Machine[pathlib.Path] = OUTPUTS / "coarse-graining"  # folder of runs, where none is named
@@ -94,7 +95,7 @@ def main() -> None:
     for line in list_headlines(study.metrics):
         print(line)
     print(f"{time.perf_counter() - start:.0f} s, peak memory {format_peak_memory()}")
-    print(f"report: {folder / REPORT}")
+    print(point_to_report(folder / REPORT))
 
 
 if __name__ == "__main__":

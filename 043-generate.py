@@ -182,11 +182,11 @@ def main() -> None:
         f"{n_asked - n_given_up} molecules, {n_given_up} given up (more than {max_atoms} atoms, or two at one place); "
         f"{sum(sizes) / seconds:.0f} a second; peak memory {format_peak_memory()}"
     )
-    print(f"wrote {database.path}")
-    print(suggest_command("044-filter-generated.py", {"--input": (database.path, pathlib.Path())}))
     if settings.view:
         molecules = read_database(database.path).molecules
         ase.visualize.view([ase.Atoms(one.numbers, one.coords) for one in molecules])
+    print(f"wrote {database.path}")
+    print(suggest_command("044-filter-generated.py", {"--input": (database.path, pathlib.Path())}))
 
 
 if __name__ == "__main__":

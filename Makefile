@@ -27,9 +27,10 @@ help:
 
 # torch comes first: the pinned build then satisfies every package that asks for "torch"
 .venv/installed: requirements.txt
+	@echo "installing into .venv: 2.3 GB, most of it torch, which comes first; some minutes, by the network"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet $$(grep '^torch==' requirements.txt)
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install $$(grep '^torch==' requirements.txt)
+	$(BIN)/python -m pip install -r requirements.txt
 	@touch $@
 
 .venv/installed-dev: requirements-dev.txt .venv/installed

@@ -28,24 +28,23 @@ def print_results(results: Results) -> None:
     print(f"\n{results.verdict}")
 
 
-def print_what_to_do(report: pathlib.Path, runs: collections.abc.Sequence[pathlib.Path]) -> None:
-    """Prints where to look, and what the fitted force fields are good for.
+def print_what_to_do(runs: collections.abc.Sequence[pathlib.Path]) -> None:
+    """Prints what the fitted force fields are good for.
 
     Args:
-        report: the page to read.
-        runs: folders of the runs that were analyzed.
+        runs: folders of the runs that were analyzed; nothing is printed without any.
     """
-    print(f"\nread:   {report} (in a browser)")
     if not runs:
         return
+    print()
     for folder in sorted({run.parent for run in runs}):
-        print(f"watch:  {format_command('-m', 'tensorboard.main', '--logdir', folder)}")
+        print(f"watch: {format_command('-m', 'tensorboard.main', '--logdir', folder)}")
     for run in runs:
-        print(f"use:    {run / 'force-field.offxml'}")
+        print(f"use: {run / 'force-field.offxml'}")
     print(
-        "        Any SMIRNOFF engine reads it, the OpenFF toolkit for example by ForceField(PATH); beside it, the same"
+        "     Any SMIRNOFF engine reads it, the OpenFF toolkit for example by ForceField(PATH); beside it, the same\n"
+        "     without constraints (force-field-unconstrained.offxml) and what it was fitted on (force-field.md)."
     )
-    print("        without constraints (force-field-unconstrained.offxml) and what it was fitted on (force-field.md).")
 
 
 def _print_errors(results: Results) -> None:

@@ -64,8 +64,8 @@ def find_entries(
     if not archive.is_dir():
         raise ArchiveError(
             f"{archive}: no archive here. Download the tar files of {', '.join(sources)} and {DUPLICATES} from "
-            "https://zenodo.org/records/8150601 and unpack them there (README.md has the commands), or say where it "
-            "is with --input; `make example` runs everything on a small archive that comes with the code"
+            "https://zenodo.org/records/8150601 and unpack them there (docs/the-fit.md has the commands), or say where "
+            "it is with --input; `make example` runs everything on a small archive that comes with the code"
         )
     return {source: _find_source(archive, source) for source in sources}
 

@@ -2,6 +2,8 @@
 
 import collections.abc
 import errno
+import os
+import shlex
 import signal
 import sys
 
@@ -29,6 +31,24 @@ SCRIPTS = {
 """Which script makes an artifact: the one place in ``common/`` where scripts are named."""
 
 
+_run: list[str] = []
+"""What --resume is to be given to go on, once there is a run that it can go on with."""
+
+
+def remember_run(folder: str | os.PathLike) -> None:
+    """From here on an interrupted stage says that ``--resume`` goes on with this run, and not the same command.
+
+    Args:
+        folder: of the run.
+    """
+    _run[:] = [os.fspath(folder)]
+
+
+def say_how_to_go_on() -> str:
+    """The end of a sentence about an interruption: what to do to go on."""
+    return f"go on with --resume {shlex.quote(_run[0])}" if _run else "run the same command to go on"
+
+
 def run_stage(main: collections.abc.Callable[[], None], uses_ranks: bool = False) -> None:
     """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130.
 
@@ -40,6 +60,7 @@ def run_stage(main: collections.abc.Callable[[], None], uses_ranks: bool = False
     if not (uses_ranks or is_first_rank()):
         return
     repeat_lost_ctrl_c()
+    _run.clear()
     try:
         use_one_thread()
         try:
@@ -48,7 +69,7 @@ def run_stage(main: collections.abc.Callable[[], None], uses_ranks: bool = False
             kill_workers()  # wherever the error arose, no worker holds up the end
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # nothing is left that the impatient could stop
-        sys.stderr.write("\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n")
+        sys.stderr.write(f"\nstopped by Ctrl-C; all workers have ended, {say_how_to_go_on()}\n")
         sys.exit(130)
     except (ValueError, OSError, RuntimeError) as error:
         sys.stderr.write(f"\nerror: {describe_error(error)}\n")
@@ -61,8 +82,8 @@ def describe_error(error: Exception) -> str:
         return "; ".join([str(error), *_give_advice(error)])
     if isinstance(error, OSError) and error.errno in FULL_DISK:
         return (
-            f"{error.filename or 'output'}: the disk is full; free some space, then run the same command again: what "
-            "is finished will be used"
+            f"{error.filename or 'output'}: the disk is full; free some space, then {say_how_to_go_on()}: what is "
+            "finished will be used"
         )
     if isinstance(error, OSError) and error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return (

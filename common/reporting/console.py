@@ -34,6 +34,11 @@ def suggest_command(
     return f"next: {format_command(path, *arguments, *needed)}"
 
 
+def point_to_report(report: str | os.PathLike) -> str:
+    """The last line of a stage after which no other comes: the page to open."""
+    return f"read: {os.fspath(report)} (in a browser)"
+
+
 def format_left_out(counts: collections.abc.Mapping[str, int]) -> str:
     """The end of a line that counts what was kept, e.g. "; left out: 3 seen before"; nothing where nothing was."""
     parts = [f"{count} {what}" for what, count in counts.items() if count]

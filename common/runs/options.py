@@ -17,8 +17,9 @@ import typing
 
 import tyro
 
+from common.processes.torchrun import is_first_rank
 from common.runs.folder import read_settings_of_run
-from common.runs.settings import S, SettingsError, check_resumption, check_settings, from_plain
+from common.runs.settings import S, SettingsError, StageSettings, check_resumption, check_settings, from_plain
 
 _BOX = re.compile(r"[╭╮╰╯│]|─+")
 
@@ -27,7 +28,8 @@ def read_settings(kind: type[S], arguments: collections.abc.Sequence[str] | None
     """The settings that the command line asks for, all checked.
 
     Where ``kind`` has a field ``resume`` and it is given, everything that is not on the command line comes from that
-    run, and what determines its result may not be another.
+    run, and what determines its result may not be another. With the command line of this process the first line of the
+    console says which stage this is.
 
     Args:
         kind: the settings of a stage; its module's docstring is the help text.
@@ -38,7 +40,7 @@ def read_settings(kind: type[S], arguments: collections.abc.Sequence[str] | None
         FileNotFoundError: the run to resume is none.
         SystemExit: help was asked for.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    is_command, arguments = arguments is None, list(sys.argv[1:] if arguments is None else arguments)
     base = check_settings(kind())
     preset, resume = _find_value(arguments, "--preset"), _find_value(arguments, "--resume")
     has_runs = any(field.name == "resume" for field in dataclasses.fields(kind))
@@ -51,7 +53,15 @@ def read_settings(kind: type[S], arguments: collections.abc.Sequence[str] | None
     settings = check_settings(_parse(kind, _free_tables(base, arguments), arguments))
     if resume is not None and has_runs:
         check_resumption(settings, base, pathlib.Path(resume))
+    if is_command and is_first_rank():
+        print(introduce(kind), flush=True)
     return settings
+
+
+def introduce(kind: type[StageSettings]) -> str:
+    """The first line of a stage: its script, and what it does, by its docstring."""
+    script, text = pathlib.Path(inspect.getfile(kind)), inspect.getmodule(kind).__doc__
+    return f"{script.name}: {(text or '').partition(chr(10))[0]}"
 
 
 def read_preset(kind: type[S], name: str) -> S:

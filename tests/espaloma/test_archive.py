@@ -122,6 +122,6 @@ def test_missing_or_empty_source_says_what_is_there_and_what_to_do(make_empty, t
 
 def test_missing_archive_says_where_to_get_it(tmp_path):
     with pytest.raises(
-        ArchiveError, match=r"8150601: no archive here.*zenodo.org/records/8150601.*README.*make example"
+        ArchiveError, match=r"8150601: no archive here.*zenodo.org/records/8150601.*the-fit.*make example"
     ):
         find_entries(tmp_path / "8150601")

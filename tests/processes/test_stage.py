@@ -6,13 +6,14 @@ import errno
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
 
 from common.files.artifacts import ArtifactError, MissingArtifactError
-from common.processes.stage import SCRIPTS, describe_error, run_stage
+from common.processes.stage import SCRIPTS, describe_error, remember_run, run_stage
 from tests.helpers import ROOT
 
 IMPATIENT = """
@@ -32,6 +33,23 @@ def test_a_second_ctrl_c_adds_no_noise():
     done = subprocess.run([sys.executable, "-c", IMPATIENT], capture_output=True, text=True, cwd=root)
     assert done.returncode == 130
     assert done.stderr == "\nstopped by Ctrl-C; all workers have ended, run the same command to go on\n"
+
+
+def test_once_there_is_a_run_that_is_gone_on_with(capsys):
+    def main():
+        remember_run("my runs/1")
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as caught:
+            run_stage(main)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert caught.value.code == 130
+    assert capsys.readouterr().err.endswith("all workers have ended, go on with --resume 'my runs/1'\n")
+    full = OSError(errno.ENOSPC, "No space left on device", "out.pt")
+    assert "free some space, then go on with --resume 'my runs/1': what is finished" in describe_error(full)
 
 
 @pytest.mark.parametrize("error", [ValueError("x: damaged"), OSError("x: gone"), RuntimeError("x: died")])

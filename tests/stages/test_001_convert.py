@@ -185,7 +185,7 @@ def test_interrupted_run_goes_on_unless_the_archive_has_changed(small_archive, t
 def test_no_archive(tmp_path):
     result = run("--input", tmp_path / "8150601", "--output", tmp_path / "data-raw", expect=1)
     assert "error: " in result.stderr
-    for hint in (f"{tmp_path}/8150601: no archive", "zenodo.org/records/8150601", "README.md", "make example"):
+    for hint in (f"{tmp_path}/8150601: no archive", "zenodo.org/records/8150601", "docs/the-fit.md", "make example"):
         assert hint in result.stderr
 
 

@@ -97,7 +97,7 @@ def test_console_and_files(project, finished, analysis):
     assert [warning.split(": ", 1)[1] for warning in metrics["warnings"]] == said
     assert finished.stdout.count("WARNING") == len(said)
     assert metrics["verdict"] in finished.stdout
-    assert f"\nread:   {analysis / 'report.html'} " in finished.stdout
+    assert finished.stdout.endswith(f"\nread: {analysis / 'report.html'} (in a browser)\n")
     assert sorted(path.name for path in analysis.iterdir()) == ["figures", "metrics.json", "report.html", "tables"]
     assert {path.stem for path in (analysis / "tables").iterdir()} == {
         *("errors", "molecules", "parameter-changes", "parameter-errors", "learning-curves"),

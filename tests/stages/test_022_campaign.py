@@ -159,7 +159,7 @@ def interrupt_twice(process, mark):
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    assert "stopped at once; go on: python 022-run-campaign.py --resume" in output
+    assert "all workers have ended, go on with --resume" in output
     assert wait_until_gone(mark, GONE_SECONDS) == []
 
 

@@ -101,7 +101,7 @@ def test_the_report_compares_runs_and_files(made, tmp_path, capsys):
     run("033", "--runs", folder, tmp_path / "first.pt", *SMALL, "--output", tmp_path / "rollouts")
     told = capsys.readouterr().out
     [report] = (tmp_path / "rollouts").glob("*/report.html")
-    assert f"report: {report}" in told
+    assert f"read: {report}" in told
     metrics = json.loads((report.parent / "metrics.json").read_text())
     assert set(metrics["candidates"]) == {"first", "trajectory-points"}
     for name in metrics["candidates"]:

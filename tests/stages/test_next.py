@@ -29,7 +29,7 @@ def test_what_is_printed_can_be_pasted(tmp_path):
     assert [name for command in commands for name in ("002", "003", "004", "005") if f" {name}-" in command] == [
         "002", "003", "004", "005",
     ]  # fmt: skip
-    lines = [line.partition(":   ")[::2] for line in text.splitlines()]
+    lines = [line.partition(": ")[::2] for line in text.splitlines()]
     [report] = [value.removesuffix(" (in a browser)").strip() for name, value in lines if name == "read"]
     [force_field] = [value.strip() for name, value in lines if name == "use"]
     assert pathlib.Path(report).is_relative_to(folder / "analysis")

@@ -1,4 +1,4 @@
-"""The snippets of the README do what it says; its commands exist."""
+"""The snippets of README and docs do what they say; their commands exist."""
 
 import pathlib
 import re
@@ -12,8 +12,11 @@ from common.runs.settings import Group, list_groups
 from tests.commands import load_settings
 from tests.helpers import ROOT
 
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+DOCUMENTS = {path: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+EVERYTHING = "\n".join(DOCUMENTS.values())
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", EVERYTHING, flags=re.DOTALL)
+MOST_LINES = 40
+"""Of a section of the README: with figures and folded lines about a screen."""
 
 
 def find_block(language: str, word: str) -> str:
@@ -45,7 +48,7 @@ def test_toolkit_snippet(tmp_path, monkeypatch):
 
 
 def list_commands() -> list[list[str]]:
-    commands = re.findall(r"python (\d{3}-[\w-]+\.py[^\n`#]*)", README)
+    commands = re.findall(r"python (\d{3}-[\w-]+\.py[^\n`#]*)", EVERYTHING)
     return [command.split() for command in commands]
 
 
@@ -62,28 +65,39 @@ def test_commands_name_scripts_and_options_that_exist(script):
 
 def test_every_hyperparameter_is_explained():
     settings = load_settings("004-train.py")
-    explained = set(re.findall(r"`([a-z_]+)`", README))
+    explained = set(re.findall(r"`([a-z_]+)`", DOCUMENTS[ROOT / "docs" / "the-fit.md"]))
     not_machine = {name for name, group in list_groups(settings).items() if group is not Group.MACHINE}
     assert "learning_rate" in not_machine
-    assert not_machine - explained == {"data", "parameters"}  # what it reads: the table of stages
+    assert not_machine - explained == {"data", "parameters"}  # what it reads: the table of stages there
 
 
 def test_make_targets_exist():
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    for target in re.findall(r"`?make (\w+)", README):
-        assert target in targets
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    named = set(re.findall(r"(?:^|`)make ([\w-]+)", EVERYTHING, flags=re.MULTILINE))
+    assert {"example", "own", "test"} <= named
+    assert named <= set(targets)
 
 
-def test_links_lead_somewhere():
-    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
-    for link in re.findall(r"\]\((?!http)([^)#]+)\)", prose):
-        assert (ROOT / link).exists(), link
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    prose = re.sub(r"```.*?```", "", DOCUMENTS[path], flags=re.DOTALL)
+    for link, anchor in re.findall(r"\]\((?!http)([^)#]*)(?:#([^)]*))?\)", prose):
+        target = (path.parent / link) if link else path
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)", target.read_text(), flags=re.MULTILINE)
+            assert anchor in [re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings], anchor
+
+
+def test_no_section_of_the_front_door_is_longer_than_a_screen():
+    for section in DOCUMENTS[ROOT / "README.md"].split("\n## "):
+        assert len(section.splitlines()) <= MOST_LINES, section.splitlines()[0]
 
 
 def test_messages_to_look_up_are_those_that_stages_print():
     sources = [*ROOT.glob("0*.py"), *(ROOT / "common").rglob("*.py")]
     text = " ".join(re.sub(r'"\n\s*f?"', "", path.read_text()) for path in sources)
-    table = README.partition("## When something goes wrong")[2].partition("## ")[0]
+    table = DOCUMENTS[ROOT / "docs" / "when-something-goes-wrong.md"]
     messages = re.findall(r"^\| ([^|]+)", table, flags=re.MULTILINE)
     messages = [message for cell in messages for message in re.findall(r"`([^`]+)`", cell)]
     assert len(messages) >= 5
