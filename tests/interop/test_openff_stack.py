@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from common.data.dataset import open_dataset, read_entries
+from common.fitting.outputs import save_unconstrained
 from common.forcefields.energy import compute_energy, compute_energy_by_type, compute_forces
 from common.forcefields.tensors import TensorForceField
 from common.interop.openff_stack import (
@@ -25,12 +26,13 @@ from common.interop.openff_stack import (
     sort_terms,
     to_smee,
 )
-from common.molecules.mapped_smiles import from_smiles, to_mapped_smiles
+from common.molecules.conformers import embed_conformers
+from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, to_mapped_smiles
 from common.smirnoff.assignment import build_potentials
 from common.smirnoff.offxml import parse_force_field, read_force_field
-from common.smirnoff.offxml_writer import format_offxml
+from common.smirnoff.offxml_writer import format_offxml, write_offxml
 from common.smirnoff.parameterize import parameterize
-from tests.helpers import ROOT, SHARED, make_entries, write_dataset
+from tests.helpers import ROOT, SHARED, change_parameters, make_entries, write_dataset
 
 STARTER = ROOT / "example" / "starter.offxml"
 SAGE = SHARED / "force-fields" / "openff-2.1.0.offxml"
@@ -162,6 +164,20 @@ def test_the_engine_keeps_the_terms_that_constraints_fix():
     electrostatics = theirs.force_field.potentials_by_type["Electrostatics"]
     rows = theirs.topologies[WATER].parameters["Electrostatics"].parameter_idxs
     assert electrostatics.parameters[rows, 0].tolist() == [-0.834, 0.417, 0.417]  # library charges, not the network's
+
+
+@needs_stack
+def test_the_unconstrained_file_of_a_fit_gives_the_fitted_energies_by_the_toolkit(tmp_path):
+    """The file that a user takes away, applied by the toolkit: the energies of the fit, to 1e-4 kcal/mol."""
+    source = read_starter()
+    start = parameterize(source, [ETHANOL], n_workers=1)
+    fitted = change_parameters(start.force_field, ("Bonds", "Angles", "ProperTorsions"), seed=1)
+    write_offxml(source.text, fitted, tmp_path / "force-field.offxml")
+    save_unconstrained(tmp_path / "force-field")
+    theirs = parameterize_with_openff(read_force_field(tmp_path / "force-field-unconstrained.offxml"), [ETHANOL], 1)
+    coords = torch.from_numpy(embed_conformers(from_mapped_smiles(ETHANOL), 3, seed=1))
+    found = compute_energy(theirs.topologies[ETHANOL], theirs.force_field, coords)
+    assert (found - compute_energy(start.topologies[ETHANOL], fitted, coords)).abs().max() < 1e-4
 
 
 @needs_stack

@@ -7,7 +7,8 @@ import numpy
 import pytest
 import torch
 
-from common.forcefields.energy import compute_energy_by_type, compute_forces_by_type
+from common.fitting.outputs import save_unconstrained
+from common.forcefields.energy import compute_energy, compute_energy_by_type, compute_forces_by_type
 from common.forcefields.parameter_file import load_parameters, save_fitted_force_field, save_parameters
 from common.interop.openmm_export import (
     FORCE_GROUPS,
@@ -19,8 +20,11 @@ from common.interop.openmm_export import (
     load_openmm,
     write_openmm_xml,
 )
-from common.molecules.mapped_smiles import from_mapped_smiles
-from common.smirnoff.offxml import parse_force_field
+from common.molecules.conformers import embed_conformers
+from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, to_mapped_smiles
+from common.smirnoff.offxml import parse_force_field, read_force_field
+from common.smirnoff.offxml_writer import write_offxml
+from common.smirnoff.parameterize import parameterize
 from tests.helpers import ROOT, change_parameters
 
 openmm = pytest.importorskip("openmm", reason="OpenMM is an optional dependency (requirements-dev.txt)")
@@ -149,6 +153,31 @@ def test_constraints_that_have_no_distance_are_refused(parity_molecules):
 def test_a_force_field_without_constraints(parity_molecules):
     file = parse_force_field('<SMIRNOFF version="0.3" aromaticity_model="OEAroModel_MDL"/>', "none.offxml")
     assert find(parity_molecules, WATER, file) == []
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "CC(=O)NC", "c1ccncc1", "CS(=O)(=O)C"])
+def test_the_unconstrained_file_of_a_fit_gives_the_fitted_energies(smiles, tmp_path):
+    """The file that a user takes away, read anew, in OpenMM: the energies of the fit, to 1e-4 kcal/mol."""
+    mapped = to_mapped_smiles(from_smiles(smiles))
+    starter = read_force_field(ROOT / "example" / "starter.offxml")
+    start = parameterize(starter, [mapped], n_workers=1)
+    fitted = change_parameters(start.force_field, ("Bonds", "Angles", "ProperTorsions"), seed=1)
+    write_offxml(starter.text, fitted, tmp_path / "force-field.offxml")
+    save_unconstrained(tmp_path / "force-field")
+    coords = embed_conformers(from_mapped_smiles(mapped), 3, seed=1)
+    expected = compute_energy(start.topologies[mapped], fitted, torch.from_numpy(coords)).tolist()
+    n_constraints = {}
+    for name in ("force-field", "force-field-unconstrained"):
+        file = read_force_field(tmp_path / f"{name}.offxml")
+        again = parameterize(file, [mapped], n_workers=1)
+        topology = again.topologies[mapped]
+        constraints = find_constraints(from_mapped_smiles(mapped), topology, again.force_field, file)
+        n_constraints[name] = len(constraints)
+        system = build_openmm_system(topology, again.force_field, constraints)
+    assert n_constraints["force-field"] > 0
+    assert n_constraints["force-field-unconstrained"] == 0
+    found = [evaluate(system, conformer)[0] for conformer in coords]
+    assert numpy.abs(numpy.array(found) - expected).max() < 1e-6  # the file has all digits
 
 
 def test_molecules_are_found_by_any_smiles(parity_molecules):
