@@ -56,7 +56,7 @@ from common.model_selection.split_checks import check_splits
 from common.model_selection.split_repeats import describe_repeats, summarise_repeats
 from common.processes.devices import check_device
 from common.processes.memory import format_peak_memory
-from common.processes.stage import run_stage
+from common.processes.stage import remember_run, run_stage
 from common.processes.threads import count_available_cpus
 from common.processes.torchrun import is_under_torchrun
 from common.reporting.console import suggest_command
@@ -472,6 +472,7 @@ def open_run(settings: Settings, contents: dict[str, str]) -> tuple[pathlib.Path
         for path in (folder / SUMMARY, *folder.glob("events.*.results")):  # it has not ended any more
             path.unlink(missing_ok=True)
     write_config(folder, settings, contents)
+    remember_run(folder)
     return folder, checkpoint
 
 

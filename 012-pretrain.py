@@ -39,7 +39,7 @@ from common.potentials.file import load_network
 from common.potentials.pretraining import POTENTIAL, Pretraining, run_pretraining
 from common.processes.devices import check_device
 from common.processes.ranks import join_torchrun, run_ranks
-from common.processes.stage import run_stage
+from common.processes.stage import remember_run, run_stage
 from common.processes.torchrun import is_first_rank, is_under_torchrun
 from common.reporting.console import suggest_command
 from common.runs.checkpoints import load_checkpoint
@@ -190,6 +190,7 @@ def open_run(settings: Settings, split: Split) -> Pretraining:
         checkpoint = load_checkpoint(folder, fingerprint)
         (folder / SUMMARY).unlink(missing_ok=True)
     write_config(folder, settings, contents)
+    remember_run(folder)
     write_json(folder / "splits.json", split)
     provenance = {
         "reference": str(settings.reference),

@@ -33,7 +33,7 @@ from common.files.fingerprints import compute_content_hash
 from common.forcefields.trainable import Column
 from common.processes.devices import check_device
 from common.processes.ranks import join_torchrun, run_ranks
-from common.processes.stage import run_stage
+from common.processes.stage import remember_run, run_stage
 from common.processes.torchrun import is_first_rank, is_under_torchrun
 from common.replicas.candidates import find_potential
 from common.replicas.epochs import EpochSettings
@@ -285,6 +285,7 @@ def open_run(settings: Settings, plan: Plan) -> Plan:
         checkpoint = load_checkpoint(folder, fingerprint)
         (folder / SUMMARY).unlink(missing_ok=True)
     write_config(folder, settings, contents)
+    remember_run(folder)
     return dataclasses.replace(plan, folder=folder, fingerprint=fingerprint, checkpoint=checkpoint)
 
 

@@ -46,7 +46,7 @@ from common.files.plain import write_json
 from common.neural.atom_energies import NetworkSettings
 from common.neural.atom_energies import read_settings as read_network_settings
 from common.processes.devices import check_device
-from common.processes.stage import run_stage
+from common.processes.stage import remember_run, run_stage
 from common.processes.threads import count_available_cpus
 from common.reporting.console import suggest_command
 from common.runs.folder import SUMMARY, create_run_folder, read_config, write_config
@@ -290,6 +290,7 @@ def main() -> None:
             return
         (folder.path / SUMMARY).unlink(missing_ok=True)
         write_config(folder.path, settings, contents)
+        remember_run(folder.path)
         resumed = None
         if settings.resume is not None:
             resumed = Resumed(settings.num_to_run, settings.num_qc_workers, settings.num_samplers)

@@ -22,7 +22,7 @@ from common.coarse_graining.configuration import Config, Further, check_config, 
 from common.coarse_graining.trainer import POTENTIAL, RUNS, Trainer
 from common.files.locks import hold_lock
 from common.processes.memory import format_peak_memory
-from common.processes.stage import run_stage
+from common.processes.stage import remember_run, run_stage
 from common.reporting.console import suggest_command
 from common.runs.folder import SUMMARY, create_run_folder, read_config, write_config
 from common.runs.names import name_run, read_first_settings
@@ -152,6 +152,7 @@ def main() -> None:
     folder = trainer.folder = open_run(settings)
     with hold_lock(folder / ".lock"):
         write_config(folder, settings)
+        remember_run(folder)
         print(f"run {folder}: {settings.method}, inputs {settings.inputs}")
         summary = trainer.train(resume=settings.resume is not None)
     print(

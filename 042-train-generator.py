@@ -52,7 +52,7 @@ from common.generators.training_data import (
 from common.processes.devices import check_device
 from common.processes.memory import format_peak_memory, release_free_memory
 from common.processes.ranks import Ranks, join_torchrun, run_ranks
-from common.processes.stage import run_stage
+from common.processes.stage import remember_run, run_stage
 from common.processes.threads import count_available_cpus
 from common.processes.torchrun import is_under_torchrun
 from common.reporting.console import format_left_out, suggest_command
@@ -375,6 +375,7 @@ def open_run(settings: Settings, contents: dict[str, str]) -> pathlib.Path:
         load_checkpoint(folder, fingerprint_settings(settings, contents))
         (folder / SUMMARY).unlink(missing_ok=True)
     write_config(folder, settings, contents)
+    remember_run(folder)
     return folder
 
 

@@ -47,10 +47,11 @@ COMMAND = re.compile(
 ELSEWHERE = ("torchrun", "--resume", "benchmarks.")
 FEWER = {
     "--max-heavy-atoms 6": "--max-heavy-atoms 3",
+    "--molecule CCO": "--molecule CCO --name CCO",
     "--n-molecules 1000": "--n-molecules 30",
     "--n-molecules 100": "--n-molecules 3",
 }
-"""What a stage is asked for where a preset does not make it small."""
+"""What a stage is asked for where a preset does not make it small, or calls it otherwise."""
 
 PATIENCE = 60.0
 """[s] until TensorBoard must answer."""

@@ -3,6 +3,7 @@
 import collections.abc
 import errno
 import os
+import pathlib
 import shlex
 import signal
 import sys
@@ -49,8 +50,17 @@ def say_how_to_go_on() -> str:
     return f"go on with --resume {shlex.quote(_run[0])}" if _run else "run the same command to go on"
 
 
+def introduce(main: collections.abc.Callable[[], None]) -> str:
+    """The first line of a numbered script: its name, and what it does, by its docstring; "" for anything else."""
+    known = getattr(main, "__globals__", {})
+    script, text = pathlib.Path(known.get("__file__") or ""), (known.get("__doc__") or "").splitlines()
+    return f"{script.name}: {text[0]}\n" if script.name[:3].isdecimal() and text else ""
+
+
 def run_stage(main: collections.abc.Callable[[], None], uses_ranks: bool = False) -> None:
     """Runs a stage's ``main()``; expected errors end it with one readable line and exit status 1, Ctrl-C with 130.
+
+    The first line of the console says which stage it is.
 
     Args:
         main: what the stage does.
@@ -61,6 +71,8 @@ def run_stage(main: collections.abc.Callable[[], None], uses_ranks: bool = False
         return
     repeat_lost_ctrl_c()
     _run.clear()
+    if is_first_rank() and not {"-h", "--help"} & set(sys.argv):  # the help begins with the same words
+        print(introduce(main), end="", flush=True)
     try:
         use_one_thread()
         try:

@@ -10,7 +10,6 @@ import typing
 from common.files.artifacts import MissingArtifactError
 from common.files.plain import write_json
 from common.files.provenance import describe_versions
-from common.processes.stage import remember_run
 from common.runs.names import propose_names
 from common.runs.settings import S, SettingsError, StageSettings, from_plain, to_plain
 
@@ -60,8 +59,6 @@ def write_config(
 ) -> None:
     """Writes config.json: all settings, what names the contents of the files that count, and the versions.
 
-    From here on an interrupted stage that has ``resume`` says how to go on with this run.
-
     Args:
         folder: of the run.
         settings: that it was started with, or goes on with.
@@ -69,8 +66,6 @@ def write_config(
     """
     described = {"contents": dict(contents)} if contents else {}
     write_json(folder / CONFIG, {**to_plain(settings), **described, "versions": describe_versions()})
-    if any(field.name == "resume" for field in dataclasses.fields(settings)):
-        remember_run(folder)
 
 
 def read_config(folder: pathlib.Path) -> dict[str, typing.Any]:

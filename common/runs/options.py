@@ -17,9 +17,8 @@ import typing
 
 import tyro
 
-from common.processes.torchrun import is_first_rank
 from common.runs.folder import read_settings_of_run
-from common.runs.settings import S, SettingsError, StageSettings, check_resumption, check_settings, from_plain
+from common.runs.settings import S, SettingsError, check_resumption, check_settings, from_plain
 
 _BOX = re.compile(r"[╭╮╰╯│]|─+")
 
@@ -28,8 +27,7 @@ def read_settings(kind: type[S], arguments: collections.abc.Sequence[str] | None
     """The settings that the command line asks for, all checked.
 
     Where ``kind`` has a field ``resume`` and it is given, everything that is not on the command line comes from that
-    run, and what determines its result may not be another. With the command line of this process the first line of the
-    console says which stage this is.
+    run, and what determines its result may not be another.
 
     Args:
         kind: the settings of a stage; its module's docstring is the help text.
@@ -40,7 +38,7 @@ def read_settings(kind: type[S], arguments: collections.abc.Sequence[str] | None
         FileNotFoundError: the run to resume is none.
         SystemExit: help was asked for.
     """
-    is_command, arguments = arguments is None, list(sys.argv[1:] if arguments is None else arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     base = check_settings(kind())
     preset, resume = _find_value(arguments, "--preset"), _find_value(arguments, "--resume")
     has_runs = any(field.name == "resume" for field in dataclasses.fields(kind))
@@ -53,15 +51,7 @@ def read_settings(kind: type[S], arguments: collections.abc.Sequence[str] | None
     settings = check_settings(_parse(kind, _free_tables(base, arguments), arguments))
     if resume is not None and has_runs:
         check_resumption(settings, base, pathlib.Path(resume))
-    if is_command and is_first_rank():
-        print(introduce(kind), flush=True)
     return settings
-
-
-def introduce(kind: type[StageSettings]) -> str:
-    """The first line of a stage: its script, and what it does, by its docstring."""
-    script, text = pathlib.Path(inspect.getfile(kind)), inspect.getmodule(kind).__doc__
-    return f"{script.name}: {(text or '').partition(chr(10))[0]}"
 
 
 def read_preset(kind: type[S], name: str) -> S:

@@ -9,8 +9,8 @@ import typing
 import annotated_types
 import pytest
 
+from common.processes.stage import introduce
 from common.processes.threads import count_available_cpus
-from common.runs.options import introduce
 from common.runs.settings import Group, list_groups
 from tests.commands import complete_here, load_settings, load_stage
 from tests.helpers import ROOT
@@ -65,6 +65,15 @@ def test_resume_goes_on_with_a_run_and_is_there_where_there_are_runs(stage):
         assert list_groups(load_settings(stage))["resume"] is Group.MACHINE
 
 
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage[:3] in RUNS])
+def test_an_interrupted_run_is_told_how_it_goes_on(stage):
+    """From where config.json is written, by which --resume knows the run."""
+    text = (ROOT / stage).read_text()
+    assert re.search(
+        r"^ *write_config\((\w+(?:\.path)?), settings.*\)\n *remember_run\(\1\)\n", text, flags=re.MULTILINE
+    )
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_seed_is_a_number_from_0_that_determines_the_result(stage):
     groups = list_groups(load_settings(stage))
@@ -91,7 +100,7 @@ def test_workers_and_processes_are_at_least_one_and_change_no_result(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_first_line_says_which_stage_it_is_and_what_it_does(stage):
-    line = introduce(load_settings(stage))
+    line = introduce(load_stage(ROOT / stage).main).rstrip("\n")
     assert re.fullmatch(rf"{re.escape(stage)}: [A-Z].{{10,}}[.:]", line), line
     assert "\n" not in line
 
@@ -145,5 +154,6 @@ def test_an_unknown_option_is_one_line_and_exit_code_1(stage, tmp_path, monkeypa
     assert done.returncode == 1
     [line] = done.stderr.strip().splitlines()
     assert line.startswith("error: ")
-    assert done.stdout == ""
+    assert done.stdout.startswith(f"{stage}: ")
+    assert len(done.stdout.splitlines()) == 1
     assert not list(tmp_path.iterdir())
