@@ -3,12 +3,19 @@
 import collections.abc
 import pathlib
 
-from common.analysis.records import Interval, Results
+from common.analysis.records import Interval, Results, list_relaxed_groups
+from common.relaxation.summary import LABELS as RELAXED_LABELS
 from common.reporting.console import format_command
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_interval, format_number
 
 N_CHANGES = 3
 """Values of each kind that are printed."""
+
+PRINTED_MEASURES = {
+    "scans": ("profile_rmse", "profile_mean_error", "barrier_rmse"),
+    "minima": ("rmsd_heavy", "tfd", "dde_rmse"),
+}
+"""Of relaxed geometries; report and tables have all."""
 
 _RULE = "!" * 100
 
@@ -19,6 +26,7 @@ def print_results(results: Results) -> None:
         smiles, reason = next(iter(molecules.items()))
         print(f"left out for all: {len(molecules)} molecules that {name} cannot do, e.g. {smiles} ({reason})")
     _print_errors(results)
+    _print_relaxed(results)
     _print_changes(results)
     if results.warnings:
         print(_RULE)
@@ -58,6 +66,19 @@ def _print_errors(results: Results) -> None:
             energy = _format_cell(errors.energy_rmse, errors.energy_rmse_interval)
             force = _format_cell(errors.force_rmse, errors.force_rmse_interval)
             print(f"  {name:<{max(width, 20)}}     {energy:<26}{force}".rstrip())
+
+
+def _print_relaxed(results: Results) -> None:
+    for group in list_relaxed_groups(results):
+        what = "scans with relaxed geometries" if group.kind == "scans" else "relaxed minima"
+        print(f"\n{what}, {group.split}: {group.n_molecules} molecules, {group.n_geometries} geometries")
+        for measure in PRINTED_MEASURES[group.kind]:
+            label, unit = RELAXED_LABELS[measure]
+            values = (f"{name} {format_number(own[measure].value)}" for name, own in group.measures.items())
+            print(f"  {label + (f' [{unit}]' if unit else ''):<56} {', '.join(values)}")
+        missing = [f"{n} by {name}" for name, n in group.n_not_relaxed.items() if n]
+        if missing:
+            print(f"  not brought to a minimum: {', '.join(missing)} (named in tables/relaxed-failures.csv)")
 
 
 def _format_cell(value: float | None, interval: Interval | None) -> str:

@@ -17,20 +17,19 @@ from common.analysis.records import (
     CandidateErrors,
     Comparison,
     GroupErrors,
-    Interval,
     IntervalMethod,
     MoleculeErrors,
     ParameterErrors,
     RelativeChange,
 )
-
-N_RESAMPLES = 1_000
-BOOTSTRAP_SEED = 0
-CONFIDENCE = 0.95
-MIN_MOLECULES = 5
-"""No interval is given for fewer: resampling so few says nothing."""
-
-_RESAMPLES_AT_ONCE = 50
+from common.reporting.resampling import (
+    BOOTSTRAP_SEED,
+    CONFIDENCE,
+    MIN_MOLECULES,
+    N_RESAMPLES,
+    find_interval,
+    resample_sums,
+)
 
 INTERVAL_METHOD = IntervalMethod(
     CONFIDENCE, "percentile bootstrap over molecules", N_RESAMPLES, BOOTSTRAP_SEED, MIN_MOLECULES
@@ -143,9 +142,9 @@ def describe_group(errors: ErrorSums, chosen: numpy.ndarray, source: str, split:
         loss_forces = _divide(errors.loss_forces[i, chosen], n_with_forces)
         candidates[name] = CandidateErrors(
             energy_rmse=_take_root(_divide(errors.energy_squares[i, chosen], n_energies)),
-            energy_rmse_interval=None if resampling is None else _find_interval(resampling.energy_rmse[i]),
+            energy_rmse_interval=None if resampling is None else find_interval(resampling.energy_rmse[i]),
             force_rmse=_take_root(_divide(errors.force_squares[i, chosen], n_components)),
-            force_rmse_interval=None if resampling is None else _find_interval(resampling.force_rmse[i]),
+            force_rmse_interval=None if resampling is None else find_interval(resampling.force_rmse[i]),
             energy_mae=_divide(errors.energy_magnitudes[i, chosen], n_energies),
             force_mae=_divide(errors.force_magnitudes[i, chosen], n_components),
             loss_energy=loss_energy,
@@ -184,31 +183,19 @@ def resample_molecules(errors: ErrorSums, chosen: numpy.ndarray) -> Resampling |
         None where there are too few molecules; NaN in samples whose molecules have no such data.
     """
     keys, molecules = numpy.unique(errors.keys[chosen], return_inverse=True)
-    if len(keys) < MIN_MOLECULES:
-        return None
 
     def add_up(values: numpy.ndarray) -> numpy.ndarray:
         return numpy.bincount(molecules, weights=values[chosen], minlength=len(keys))
 
     rows = [errors.n_energies, errors.n_components, *errors.energy_squares, *errors.force_squares]
     sums = numpy.stack([add_up(row) for row in rows], axis=-1)
-    random = numpy.random.default_rng(BOOTSTRAP_SEED)
-    resampled = []
-    for _ in range(0, N_RESAMPLES, _RESAMPLES_AT_ONCE):  # how often each molecule is drawn, in batches to save memory
-        counts = random.multinomial(len(keys), numpy.full(len(keys), 1.0 / len(keys)), size=_RESAMPLES_AT_ONCE)
-        resampled.append(counts @ sums)
-    n_energies, n_components, *squares = numpy.concatenate(resampled).T
+    resampled = resample_sums(sums)
+    if resampled is None:
+        return None
+    n_energies, n_components, *squares = resampled.T
     energy, forces = numpy.split(numpy.stack(squares), 2)
     n_energies, n_components = (numpy.where(n > 0.0, n, numpy.nan) for n in (n_energies, n_components))
     return Resampling(numpy.sqrt(energy / n_energies), numpy.sqrt(forces / n_components))
-
-
-def _find_interval(values: numpy.ndarray) -> Interval | None:
-    """None where too few samples have any such data."""
-    if numpy.isnan(values).mean() > 1.0 - CONFIDENCE:
-        return None
-    low, high = numpy.nanquantile(values, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
-    return float(low), float(high)
 
 
 def compare_candidates(errors: ErrorSums, split: str, before: str, after: str) -> Comparison:
@@ -221,7 +208,7 @@ def compare_candidates(errors: ErrorSums, split: str, before: str, after: str) -
         sums = squares[:, chosen].sum(axis=-1)
         if not sums[i] > 0.0:
             return RelativeChange(None, None)
-        interval = None if resampled is None else _find_interval(resampled[j] / resampled[i] - 1.0)
+        interval = None if resampled is None else find_interval(resampled[j] / resampled[i] - 1.0)
         return RelativeChange(float(numpy.sqrt(sums[j] / sums[i])) - 1.0, interval)
 
     return Comparison(

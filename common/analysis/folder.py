@@ -11,6 +11,7 @@ from common.analysis.report import render_report
 from common.analysis.report_figures import ReportFigure
 from common.files.atomic import get_beside, name_full_disk, remove_leftovers
 from common.files.plain import write_json, write_table
+from common.relaxation.summary import list_tables
 from common.reporting.pages import Picture
 from common.reporting.plots import render_svg
 from common.reporting.structures import draw_molecule
@@ -60,6 +61,7 @@ def write_analysis(
     pictures = {section: [_render(one) for one in mine] for section, mine in figures.items()}
     pictures["structures"] = [_draw_structure(i, record) for i, record in enumerate(results.worst_molecules, 1)]
     pictures["types"] = _draw_splits(results)
+    pictures["relaxed_structures"] = _draw_scans(results)
     written = []
     for picture in (picture for mine in pictures.values() for picture in mine if picture is not None):
         path = folder / "figures" / picture.file_name
@@ -73,6 +75,8 @@ def write_analysis(
         for tag, curve in own.items()
         for epoch, value in zip(curve.epochs, curve.values, strict=True)
     ]
+    if results.relaxed is not None:
+        rows |= list_tables(results.relaxed)
     for name, records in rows.items():
         if records:
             written.append(folder / "tables" / f"{name.replace('_', '-')}.csv")
@@ -93,6 +97,18 @@ def _draw_structure(number: int, record: WorstMolecule) -> Picture:
     scanned = record.profile.scanned if record.profile else None
     drawing = draw_molecule(record.smiles, scanned or ())
     return Picture(f"molecule-{number:02d}.svg", f"Structure of {record.molecule}", drawing.encode())
+
+
+def _draw_scans(results: Results) -> list[Picture | None]:
+    """The molecules whose relaxed scans are drawn, with the bond that turns."""
+    return [
+        Picture(
+            f"relaxed-scan-{number:02d}-structure.svg",
+            f"Structure of {scan.origin.molecule}",
+            draw_molecule(scan.origin.smiles, scan.atoms).encode(),
+        )
+        for number, scan in enumerate(results.list_drawn_scans(), 1)
+    ]
 
 
 def _draw_splits(results: Results) -> list[Picture | None]:

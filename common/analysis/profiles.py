@@ -3,10 +3,8 @@ follows, against the quantum reference.
 """
 
 import collections.abc
-import typing
 
 import numpy
-import torch
 
 from common.analysis.error_statistics import ErrorSums, describe_molecules
 from common.analysis.predictions import Predictions
@@ -14,68 +12,14 @@ from common.analysis.records import MoleculeErrors, Profile, WorstMolecule
 from common.analysis.study import Study
 from common.data.dataset import Entry, open_dataset, read_entries
 from common.data.weighting import ConformerSelection, weigh_conformers
-from common.forcefields.tensors import ParameterizedMolecules, TensorTopology, ValenceParameterMap
-from common.geometry.internal_coordinates import compute_dihedrals
-
-MIN_SCAN_LENGTH = 8
-"""Fewer conformers are no scan."""
+from common.forcefields.tensors import ParameterizedMolecules
+from common.relaxation.scans import Scan, find_scan
 
 N_WORST = 12
 """Molecules that are drawn."""
 
 MIN_PROFILE_LENGTH = 3
 """Fewer conformers show no profile."""
-
-MIN_SCAN_RANGE = 60.0
-"""[degree] that a scanned dihedral covers at least."""
-
-MAX_UNEVENNESS = 0.1
-"""Largest standard deviation of the steps of a scan, over their mean. A scanned dihedral is held on a grid: less than
-0.001, in the example. Those of trajectories and random conformers have 0.5 to 4."""
-
-
-class Scan(typing.NamedTuple):
-    """A dihedral that was scanned.
-
-    ``atoms`` are its four atoms, counted from 0; ``angles`` [degree] of each conformer.
-    """
-
-    atoms: tuple[int, int, int, int]
-    angles: numpy.ndarray
-
-
-def find_scan(topology: TensorTopology, coords: numpy.ndarray) -> Scan | None:
-    """The one dihedral that the conformers cover in even steps, if there is one.
-
-    Args:
-        topology: of the molecule.
-        coords: [Angstrom] ``shape=(n_confs, n_atoms, 3)``.
-    """
-    torsions = topology.parameters.get("ProperTorsions")
-    if len(coords) < MIN_SCAN_LENGTH or not isinstance(torsions, ValenceParameterMap):
-        return None
-    dihedrals = torch.unique(torsions.particle_idxs, dim=0)
-    if len(dihedrals) == 0:
-        return None
-    points = torch.tensor(coords).permute(2, 0, 1)[..., dihedrals]
-    angles = torch.rad2deg(compute_dihedrals(*points.unbind(-1))).numpy()
-    scores = [(_compute_unevenness(column), i) for i, column in enumerate(angles.T)]
-    unevenness, best = min(scores)
-    if unevenness > MAX_UNEVENNESS:
-        return None
-    return Scan(tuple(dihedrals[best].tolist()), angles[:, best])
-
-
-def _compute_unevenness(angles: numpy.ndarray) -> float:
-    """Standard deviation of the steps between neighbouring angles over their mean; infinite for a short range.
-
-    The widest step is left out: it is where a scan of less than a full turn has its ends.
-    """
-    ordered = numpy.sort(angles % 360.0)
-    steps = numpy.sort(numpy.diff(numpy.append(ordered, ordered[0] + 360.0)))[:-1]
-    if not steps.sum() > MIN_SCAN_RANGE:
-        return float("inf")
-    return float(steps.std() / steps.mean())
 
 
 def build_profile(

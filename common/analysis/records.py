@@ -9,8 +9,13 @@ import dataclasses
 import typing
 
 from common.analysis.parameter_changes import Change
+from common.relaxation.records import RelaxedBenchmark, RelaxedGroup, RelaxedScan
+from common.relaxation.summary import MEASURES, choose_scans, find_relaxed_group
 
 Interval = tuple[float, float]
+
+N_DRAWN_SCANS = 6
+"""Relaxed scans that the report shows."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,6 +260,7 @@ class Results:
         worst_molecules: those with the largest errors.
         runs, data, force_fields: what was analyzed.
         versions: of the programs that did it.
+        relaxed: what relaxing scans and minima gave; None where none was asked for or found.
     """
 
     verdict: str
@@ -281,6 +287,7 @@ class Results:
     data: DataDescription
     force_fields: dict[str, ForceFieldDescription]
     versions: dict[str, str]
+    relaxed: RelaxedBenchmark | None = None
 
     @property
     def headline(self) -> GroupErrors:
@@ -291,6 +298,12 @@ class Results:
     def total(self) -> GroupErrors:
         """The errors of all entries together."""
         return find_group(self.groups, "all")
+
+    def list_drawn_scans(self) -> list[RelaxedScan]:
+        """The relaxed scans that the report shows."""
+        if self.relaxed is None:
+            return []
+        return choose_scans(self.relaxed, self.focus, self.main_candidate, N_DRAWN_SCANS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -315,6 +328,14 @@ class Tables:
 def find_group(groups: collections.abc.Iterable[GroupErrors], split: str) -> GroupErrors:
     """The group of a split, all sources together."""
     return next(group for group in groups if (group.split, group.source) == (split, "all"))
+
+
+def list_relaxed_groups(results: Results) -> list[RelaxedGroup]:
+    """The measures of relaxed scans and minima on the split that counts, or on all where it has none."""
+    if results.relaxed is None:
+        return []
+    found = [find_relaxed_group(results.relaxed, kind, results.focus) for kind in MEASURES]
+    return [group for group in found if group is not None]
 
 
 def to_plain(value: typing.Any) -> typing.Any:

@@ -4,8 +4,9 @@ import collections.abc
 import pathlib
 import typing
 
-from common.analysis.records import Results, RunDescription
+from common.analysis.records import Results, RunDescription, list_relaxed_groups
 from common.analysis.words import describe_columns
+from common.relaxation.summary import LABELS, compute_profile_error
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT
 from common.reporting.pages import Picture, render_page
 
@@ -32,6 +33,11 @@ def render_report(
         pictures=pictures,
         files=files,
         title=title,
+        relaxed_groups=list_relaxed_groups(results),
+        relaxed_labels=LABELS,
+        relaxed_errors=[
+            {name: compute_profile_error(scan, name) for name in scan.energies} for scan in results.list_drawn_scans()
+        ],
         settings=[(run.name, [*list_settings(run.config), *list_facts(run)]) for run in results.runs],
         energy_unit=ENERGY_UNIT,
         force_unit=FORCE_UNIT,

@@ -220,6 +220,19 @@ def draw_profiles(results: Results) -> list[ReportFigure | None]:
     return figures
 
 
+def draw_relaxed_scans(results: Results) -> list[ReportFigure | None]:
+    """Relaxed profiles, those with the least and the largest errors and some between."""
+    if results.relaxed is None:
+        return []
+    colours = choose_colours(results.relaxed.candidates)
+    figures: list[ReportFigure | None] = []
+    for number, scan in enumerate(results.list_drawn_scans(), start=1):
+        figure = plot_profile(scan.angles, scan.reference, scan.energies, "dihedral [degree]", colours)
+        description = f"Relaxed torsion profile of {scan.origin.molecule}: quantum against force fields."
+        figures.append(ReportFigure(f"relaxed-scan-{number:02d}", description, figure))
+    return figures
+
+
 def draw_all(
     results: Results,
     predictions: Predictions,
@@ -237,4 +250,5 @@ def draw_all(
         "learning": draw_learning_curves(curves, results),
         "changes": draw_changes(results.changes),
         "profiles": draw_profiles(results),
+        "relaxed_scans": draw_relaxed_scans(results),
     }
