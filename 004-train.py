@@ -22,7 +22,6 @@ or give them as options (--help): only changes of the data, the parameters and t
 pass.
 """
 
-import collections.abc
 import dataclasses
 import math
 import pathlib
@@ -33,27 +32,24 @@ import numpy
 
 from common.analysis.tensorboard import log_results
 from common.data.dataset import compute_data_fingerprint
-from common.data.splits import SPLITS, SplitSettings, check_fractions
+from common.data.splits import SplitSettings, check_fractions
 from common.data.weighting import ConformerSelection
 from common.files.plain import write_json, write_table
-from common.fitting.adam import begin, run_epochs
-from common.fitting.exact_fit import fit_exact, fit_valence, search_all
-from common.fitting.methods import Fit, run_adam, run_exact, run_lbfgs
+from common.fitting.exact_fit import fit_valence
+from common.fitting.methods import Fit, fit_quietly, run_adam, run_exact, run_lbfgs
 from common.fitting.model_card import describe_data, write_model_card
-from common.fitting.objective import Objective, build_objective
 from common.fitting.outputs import compute_losses, save_force_field, save_unconstrained, summarise
 from common.fitting.parameter_table import write_parameter_table
-from common.fitting.priors import build_prior, is_of_children
 from common.fitting.source_weights import SourceWeights, get_part_weights
 from common.fitting.uncertainty import compute_uncertainty
 from common.forcefields.parameter_file import load_force_field, load_parameters, read_content_hash
-from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
-from common.forcefields.trainable import Column, Trainable, build_trainable, check_columns
+from common.forcefields.tensors import TensorForceField
+from common.forcefields.trainable import Column, check_columns
 from common.model_selection.physical_checks import check_values
-from common.model_selection.prior_choice import Criterion, PriorChoice, choose_prior
-from common.model_selection.source_evidence import weigh_sources
+from common.model_selection.prior_choice import Criterion
+from common.model_selection.setup import Plan, SetUp, set_up
 from common.model_selection.split_checks import check_splits
-from common.model_selection.split_repeats import describe_repeats, summarise_repeats
+from common.model_selection.split_repeats import describe_repeats, repeat_splits
 from common.processes.devices import check_device
 from common.processes.memory import format_peak_memory
 from common.processes.stage import remember_run, run_stage
@@ -83,16 +79,10 @@ from common.runs.settings import (
 from common.smirnoff.offxml import read_ids
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassMachine, PassSettings
-from common.sufficient_statistics.statistics import Statistics, list_folds, merge_validation
+from common.sufficient_statistics.statistics import Statistics
 from common.sufficient_statistics.visited_values import measure_visited
-from common.type_discovery.finer_types import (
-    FinerTypes,
-    SearchSettings,
-    extend_values,
-    find_finer_types,
-    find_parent_rows,
-)
-from common.type_discovery.leaf_statistics import LossSettings
+from common.type_discovery.finer_fit import find_types, take_types
+from common.type_discovery.finer_types import FinerTypes
 
 OUTPUTS = pathlib.Path("outputs")
 
@@ -192,6 +182,22 @@ class Settings(StageSettings):
         return None if isinstance(self.prior_strength, float) else self.prior_strength
 
     @property
+    def plan(self) -> Plan:
+        """What the fit is asked to be."""
+        return Plan(
+            self.trained,
+            self.include,
+            self.exclude,
+            self.force_weight,
+            self.source_weights,
+            self.source_evidence,
+            self.criterion,
+            self.prior_strength if isinstance(self.prior_strength, float) else 0.0,
+            may_do_without=self.prior_strength is None,
+            centre=None if self.prior_centre is None else load_force_field(self.prior_centre),
+        )
+
+    @property
     def pass_settings(self) -> PassSettings:
         """What the statistics depend on."""
         return PassSettings(
@@ -218,63 +224,17 @@ def name_contents(settings: Settings) -> dict[str, str]:
     }
 
 
-def build_objectives(
-    settings: Settings,
-    statistics: Statistics,
-    molecules: ParameterizedMolecules,
-    trainable: Trainable,
-    weights: SourceWeights,
-    parents: collections.abc.Mapping[tuple[str, str], str] | None = None,
-) -> dict[str, Objective]:
-    """The loss on each split that has entries, with the prior, of strength 0, on the training split.
-
-    Args:
-        settings, statistics, molecules, trainable: of the fit.
-        weights: of the sources.
-        parents: by section and SMIRKS of types that were split off others, the SMIRKS of these.
-    """
-    objectives = {
-        split: objective
-        for split in SPLITS
-        if (objective := build_objective(statistics, split, settings.force_weight, weights)) is not None
-    }
-    if "train" not in objectives:
-        raise ValueError("no training data is left: check source_weights and the split fractions")
-    centre = molecules.force_field if settings.prior_centre is None else load_force_field(settings.prior_centre)
-    centre = extend_values(molecules.force_field, centre) if parents else centre
-    rows = find_parent_rows(molecules.force_field, parents or {})
-    prior = build_prior(trainable, settings.trained, statistics.linearization, statistics.features, centre, rows)
-    return objectives | {"train": dataclasses.replace(objectives["train"], prior=prior)}
-
-
-def find_criterion(settings: Settings, statistics: Statistics) -> Criterion | None:
-    """What the strengths of the priors are chosen by; by default nothing, where there are no two molecules."""
-    if settings.prior_strength is None and settings.criterion is not None and len(list_folds(statistics)) < 2:
-        print("note: nothing can be left out of so few molecules, no prior is used; see --prior-strength")
-        return None
-    return settings.criterion
-
-
-def set_prior(
-    settings: Settings,
-    criterion: Criterion | None,
-    statistics: Statistics,
-    objectives: dict[str, Objective],
-    trainable: Trainable,
-    weights: SourceWeights,
-) -> PriorChoice | None:
-    """Gives the training loss the strengths that are asked for, or those that the data choose: how they were chosen."""
-    train = objectives["train"]
-    if criterion is None:
-        objectives["train"] = train.with_strengths(float(settings.prior_strength or 0.0))
-        return None
-    choice = choose_prior(criterion, statistics, objectives, trainable, settings.trained, weights)
-    objectives["train"] = train.with_strengths(choice.best.strengths)
-    return choice
-
-
-def print_choice(choice: PriorChoice, seconds: float) -> None:
-    """How the strengths of the priors were chosen."""
+def print_setup(setup: SetUp, seconds: float) -> None:
+    """What the data had a say in: the weights of the sources and the strengths of the priors."""
+    if setup.plan.weighs_sources:
+        for source in setup.weights:
+            weight = get_part_weights(setup.weights, source)
+            print(f"source {source}: its energies weigh {weight.energy:.3g}, its forces {weight.forces:.3g}")
+    choice = setup.choice
+    if choice is None:
+        if setup.plan.criterion is not None:
+            print("note: nothing can be left out of so few molecules, no prior is used; see --prior-strength")
+        return
     print(
         f"priors by {choice.criterion}: {len(choice.trials)} choices in {seconds:.1f} s, "
         f"{choice.best_shared.value:.6g} with one strength for all, {choice.best.value:.6g} with the best for each:"
@@ -284,92 +244,13 @@ def print_choice(choice: PriorChoice, seconds: float) -> None:
         print(f"  {' '.join(kind):20} {strength:8.1e}{'  at the end of the grid' if is_open else ''}")
 
 
-def find_source_weights(
-    settings: Settings,
-    criterion: Criterion | None,
-    statistics: Statistics,
-    molecules: ParameterizedMolecules,
-    trainable: Trainable,
-) -> SourceWeights:
-    """The weights that are asked for, or those that the residuals of the fit itself say."""
-    if not settings.source_evidence:
-        return settings.source_weights
-
-    def build(weights: SourceWeights) -> Objective:
-        objectives = build_objectives(settings, statistics, molecules, trainable, weights)
-        set_prior(settings, criterion, statistics, objectives, trainable, weights)
-        return objectives["train"]
-
-    found = weigh_sources(statistics, build, trainable, settings.trained)
-    for source, weight in found.items():
-        print(f"source {source}: its energies weigh {weight.energy:.3g}, its forces {weight.forces:.3g}")
-    return found
-
-
-def find_types(
-    settings: Settings,
-    cache: pathlib.Path,
-    molecules: ParameterizedMolecules,
-    statistics: Statistics,
-    objectives: dict[str, Objective],
-    trainable: Trainable,
-    weights: SourceWeights,
-) -> FinerTypes:
-    """The types that are worth splitting; where the fit has no priors, with those that cross-validation chooses."""
-    start = time.perf_counter()
-    train = objectives["train"]
-    if not train.has_prior:
-        choice = choose_prior("cross-validation", statistics, objectives, trainable, settings.trained, weights)
-        train = train.with_strengths(choice.best.strengths)
-    loss = LossSettings(settings.force_weight, weights, settings.pass_settings.conformers)
-    found = find_finer_types(
-        settings.data,
-        cache,
-        molecules,
-        statistics,
-        train,
-        trainable,
-        settings.trained,
-        loss,
-        SearchSettings(settings.discover_types, settings.n_folds, settings.split_seed),
-        settings.n_processes or count_available_cpus(),
-    )
-    losses = found.losses[f"{found.strength:g}"]
+def print_types(types: FinerTypes, seconds: float) -> None:
+    """How many types were split, and what the molecules left out say of it."""
+    losses = types.losses[f"{types.strength:g}"]
     print(
-        f"types: {len(found.splits)} splits in {time.perf_counter() - start:.1f} s, loss on molecules left out "
-        f"{losses[0]:.6g} -> {losses[len(found.splits)]:.6g}"
+        f"types: {len(types.splits)} splits in {seconds:.1f} s, loss on molecules left out "
+        f"{losses[0]:.6g} -> {losses[len(types.splits)]:.6g}"
     )
-    return found
-
-
-def take_types(
-    settings: Settings,
-    cache: pathlib.Path,
-    types: FinerTypes,
-    splits: dict[str, str],
-    objectives: dict[str, Objective],
-    weights: SourceWeights,
-) -> tuple[ParameterizedMolecules, Statistics, Trainable, dict[str, Objective]]:
-    """The fit set up anew with the finer types; no molecule changes sides, and children are held to their parents."""
-    molecules = load_parameters(types.path)
-    pass_settings = dataclasses.replace(settings.pass_settings, assigned=splits)
-    machine = PassMachine(settings.n_processes, settings.device)
-    statistics = compute_statistics(settings.data, types.path, cache, pass_settings, machine)
-    assert statistics is not None  # there are no other ranks
-    if "validation" not in objectives:
-        statistics = merge_validation(statistics)
-    include = {
-        type_: (*smirks, *(child for (own, child) in types.parents if own == type_))
-        for type_, smirks in settings.include.items()
-    }
-    trainable = build_trainable(molecules.force_field, settings.trained, include, settings.exclude)
-    strengths = dict(objectives["train"].prior_strengths)
-    objectives = build_objectives(settings, statistics, molecules, trainable, weights, types.parents)
-    prior = objectives["train"].prior
-    assert prior is not None
-    children = {kind: types.strength for kind in prior.kinds if is_of_children(kind)}
-    objectives["train"] = objectives["train"].with_strengths(strengths | children)
-    return molecules, statistics, trainable, objectives
 
 
 def run_method(fit: Fit, settings: Settings, checkpoint: Checkpoint | None) -> TensorForceField:
@@ -379,38 +260,20 @@ def run_method(fit: Fit, settings: Settings, checkpoint: Checkpoint | None) -> T
     return run_exact(fit) if settings.method == "exact" else run_lbfgs(fit, settings.n_epochs)
 
 
-def repeat_splits(settings: Settings, cache: pathlib.Path, molecules: ParameterizedMolecules) -> dict[str, typing.Any]:
-    """The same fit on other splits, with the types as they are: a pass and a fit for each."""
-    trainable = build_trainable(molecules.force_field, settings.trained, settings.include, settings.exclude)
-    start = trainable.to_force_field(trainable.to_values(molecules.force_field))
-    before, after = {}, {}
-    for seed in settings.split_seeds:
-        again = dataclasses.replace(settings, split_seed=seed)
-        machine = PassMachine(settings.n_processes, settings.device)
-        statistics = compute_statistics(settings.data, settings.parameters, cache, again.pass_settings, machine)
+def fit_again(settings: Settings, cache: pathlib.Path, machine: PassMachine) -> dict[str, typing.Any]:
+    """The test errors of the same fit on other splits: a pass and a fit for each."""
+
+    def make_pass(seed: int) -> Statistics:
+        pass_settings = dataclasses.replace(settings, split_seed=seed).pass_settings
+        statistics = compute_statistics(settings.data, settings.parameters, cache, pass_settings, machine)
         assert statistics is not None  # there are no other ranks
-        criterion = find_criterion(again, statistics)
-        if criterion in ("cross-validation", "evidence"):
-            statistics = merge_validation(statistics)
-        weights = find_source_weights(again, criterion, statistics, molecules, trainable)
-        objectives = build_objectives(again, statistics, molecules, trainable, weights)
-        set_prior(again, criterion, statistics, objectives, trainable, weights)
-        final = fit_again(again, objectives["train"], trainable, start)
-        before[seed], after[seed] = (compute_losses(objectives, one) for one in (start, final))
-    return summarise_repeats(before, after)
+        return statistics
 
+    def fit(setup: SetUp) -> TensorForceField:
+        parts = (setup.objectives["train"], setup.trainable, settings.trained, setup.start)
+        return fit_quietly(settings.method, *parts, settings.n_epochs, settings.learning_rate)
 
-def fit_again(
-    settings: Settings, objective: Objective, trainable: Trainable, start: TensorForceField
-) -> TensorForceField:
-    """A fit that leaves no files."""
-    if settings.method == "exact":
-        return fit_exact(objective, trainable, settings.trained, start).force_field
-    if settings.method == "lbfgs":
-        return trainable.to_force_field(search_all(objective, trainable, start, settings.n_epochs).values)
-    beginning = begin(trainable.to_values(start))
-    ends = run_epochs({"train": objective}, trainable, settings.learning_rate, [settings.n_epochs], beginning)
-    return trainable.to_force_field(next(ends).values)
+    return repeat_splits(settings.plan, load_parameters(settings.parameters), settings.split_seeds, make_pass, fit)
 
 
 def log_for_tensorboard(
@@ -499,9 +362,6 @@ def main() -> None:
     if statistics is None:
         return  # under torchrun, rank 0 goes on alone: what is left is a matter of seconds
     splits = statistics.splits
-    criterion = find_criterion(settings, statistics)
-    if criterion in ("cross-validation", "evidence"):
-        statistics = merge_validation(statistics)  # nothing is validated on them: they may train
     if statistics.is_reused:
         print(f"statistics: reused {cache / statistics.fingerprint}.pt, no pass over the data")
     else:
@@ -509,19 +369,18 @@ def main() -> None:
             f"statistics: one pass over the data in {statistics.seconds:.1f} s on {statistics.n_ranks} ranks, "
             f"peak memory {statistics.peak_memory:.0f} MB each"
         )
-    trainable = build_trainable(molecules.force_field, settings.trained, settings.include, settings.exclude)
-    weights = find_source_weights(settings, criterion, statistics, molecules, trainable)
-    objectives = build_objectives(settings, statistics, molecules, trainable, weights)
     start = time.perf_counter()
-    choice = set_prior(settings, criterion, statistics, objectives, trainable, weights)
-    if choice is not None:
-        print_choice(choice, time.perf_counter() - start)
+    setup = set_up(settings.plan, molecules, statistics)
+    print_setup(setup, time.perf_counter() - start)
     types = None
     if settings.discover_types:
-        types = find_types(settings, cache, molecules, statistics, objectives, trainable, weights)
+        start = time.perf_counter()
+        n_workers = settings.n_processes or count_available_cpus()
+        types = find_types(setup, settings.data, cache, settings.pass_settings, settings.discover_types, n_workers)
+        print_types(types, time.perf_counter() - start)
         if types.splits:
-            parts = take_types(settings, cache, types, splits, objectives, weights)
-            molecules, statistics, trainable, objectives = parts
+            setup = take_types(setup, types, splits, settings.data, cache, settings.pass_settings, machine)
+    statistics, molecules, trainable, objectives = setup.statistics, setup.molecules, setup.trainable, setup.objectives
     print(f"training {len(trainable.names)} values; the data exercise {len(statistics.features)} features")
 
     folder, checkpoint = open_run(settings, contents)
@@ -545,7 +404,7 @@ def main() -> None:
     save_unconstrained(folder / "force-field")
     lines = [*comments, "the global optimum of the training loss without priors: a floor, not a force field to use"]
     save_force_field(folder / "optimum", floor.force_field, molecules, lines)
-    n_open = report_parameters(fit, weights, statistics, final)
+    n_open = report_parameters(fit, setup.weights, statistics, final)
     fields = {"initial": fit.initial, "final": final, "optimum": floor.force_field}
     summary = summarise(statistics, objectives, fields, seconds)
     visited = measure_visited(
@@ -557,14 +416,13 @@ def main() -> None:
     ]
     for line in summary["warnings"]:
         print(f"note: {line}")
-    if choice is not None:
-        summary["prior"] = choice.to_plain()
+    if setup.choice is not None:
+        summary["prior"] = setup.choice.to_plain()
     if settings.split_seeds:
-        start_molecules = load_parameters(settings.parameters)
-        summary["split_seeds"] = repeat_splits(settings, cache, start_molecules)
+        summary["split_seeds"] = fit_again(settings, cache, machine)
         print(describe_repeats(summary["split_seeds"]))
     if settings.source_evidence:
-        summary["source_weights"] = {source: tuple(get_part_weights(weights, source)) for source in weights}
+        summary["source_weights"] = {one: tuple(get_part_weights(setup.weights, one)) for one in setup.weights}
     if types is not None:
         summary["types"] = types.to_plain()
         write_table(folder / "types.csv", [dataclasses.asdict(split) for split in types.splits])

@@ -128,6 +128,32 @@ def run_exact(fit: Fit) -> TensorForceField:
     return _log_ends(fit, exact.force_field)
 
 
+def fit_quietly(
+    method: str,
+    objective: Objective,
+    trainable: Trainable,
+    trained: TrainedColumns,
+    start: TensorForceField,
+    n_epochs: int,
+    learning_rate: float,
+) -> TensorForceField:
+    """A fit that leaves no files and says nothing.
+
+    Args:
+        method: "adam", "lbfgs" or "exact".
+        objective: the training loss.
+        trainable, trained: what is trained.
+        start: where the fit starts.
+        n_epochs, learning_rate: of Adam; most iterations of L-BFGS.
+    """
+    if method == "exact":
+        return fit_exact(objective, trainable, trained, start).force_field
+    if method == "lbfgs":
+        return trainable.to_force_field(search_all(objective, trainable, start, n_epochs).values)
+    ends = run_epochs({"train": objective}, trainable, learning_rate, [n_epochs], begin(trainable.to_values(start)))
+    return trainable.to_force_field(next(ends).values)
+
+
 def _log_ends(fit: Fit, final: TensorForceField) -> TensorForceField:
     """Logs the losses of the first and the last force field, for methods without epochs."""
     log = Log(fit.folder)

@@ -4,11 +4,42 @@ import collections.abc
 import statistics
 import typing
 
+from common.fitting.outputs import compute_losses
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
+from common.model_selection.setup import Plan, SetUp, set_up
+from common.sufficient_statistics.statistics import Statistics
+
 PARTS = ("rmse_energy", "rmse_forces")
 """Of ``common.fitting.outputs.compute_losses``."""
 
 Losses = collections.abc.Mapping[str, collections.abc.Mapping[str, float]]
 """By split, what ``common.fitting.outputs.compute_losses`` gives."""
+
+
+def repeat_splits(
+    plan: Plan,
+    molecules: ParameterizedMolecules,
+    seeds: collections.abc.Iterable[int],
+    make_pass: collections.abc.Callable[[int], Statistics],
+    fit: collections.abc.Callable[[SetUp], TensorForceField],
+) -> dict[str, typing.Any]:
+    """The same fit on other splits, with the types as they are: what :func:`summarise_repeats` gives.
+
+    Args:
+        plan: what the fit is asked to be.
+        molecules: what it starts from.
+        seeds: of the splits.
+        make_pass: gives the statistics of a seed.
+        fit: gives the fitted force field.
+
+    Raises:
+        ValueError: a split has no test molecules.
+    """
+    before, after = {}, {}
+    for seed in seeds:
+        setup = set_up(plan, molecules, make_pass(seed))
+        before[seed], after[seed] = (compute_losses(setup.objectives, one) for one in (setup.start, fit(setup)))
+    return summarise_repeats(before, after)
 
 
 def summarise_repeats(

@@ -2,15 +2,18 @@
 
 The search itself is repeated with each fold left out, so that the molecules left out have had no say in which types
 were split; the number of splits, and how firmly children are held to their parents, are those with the least mean loss
-on the molecules left out.
+on the molecules left out. The searches of all folds go on side by side and end together, when that loss has not fallen
+for a while.
 """
 
 import collections.abc
 import dataclasses
+import functools
 
 import numpy
 import scipy.sparse
 
+from common.processes.pool import run_in_processes
 from common.sufficient_statistics.linearization import FEATURES_PER_ROW
 from common.type_discovery.candidates import TypeOfNow, make_leaf_bits
 from common.type_discovery.leaf_statistics import LeafStatistics
@@ -25,6 +28,9 @@ STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 MIN_MOLECULES = 3
 """A split is of use where so many molecules have the child, and so many the parent without it."""
+
+PATIENCE = 30
+"""So many splits in a row that lower the loss on molecules left out no further end a search."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +55,7 @@ class Discovery:
     Attributes:
         steps: the splits that were accepted, in order.
         strength: of the prior that holds a child to its parent.
-        losses: by strength the mean loss on molecules left out after 0, 1, 2, ... splits, ``shape=(n + 1,)``.
+        losses: by strength the mean loss on molecules left out after 0, 1, 2, ... splits, as far as the search went.
         losses_train: with all molecules, priors included, after 0, 1, 2, ... splits.
     """
 
@@ -66,6 +72,7 @@ def discover(
     max_splits: int,
     strengths: collections.abc.Sequence[float] = STRENGTHS,
     min_molecules: int = MIN_MOLECULES,
+    n_workers: int = 1,
 ) -> Discovery:
     """Chooses splits by cross-validation.
 
@@ -75,23 +82,16 @@ def discover(
         max_splits: at most so many.
         strengths: to choose from.
         min_molecules: that must have the child, and the parent without it.
+        n_workers: processes, each of which takes a strength at a time.
     """
-    base = _make_base(leaves, statistics, start)
-    losses = {}
-    for strength in strengths:
-        paths = []
-        for fold in range(statistics.n_folds):
-            rest = [i for i in range(statistics.n_folds) if i != fold]
-            search = _open(leaves, statistics, start, base, strength, max_splits, min_molecules, rest, fold)
-            path = [search.compute_held_out_loss() or 0.0]
-            while len(path) <= max_splits and (step := search.advance()) is not None:
-                path.append(step.loss_held_out or 0.0)
-            paths.append(numpy.array(path + [path[-1]] * (max_splits + 1 - len(path))))
-        losses[strength] = numpy.sum(paths, axis=0)
+    follow = functools.partial(_follow, leaves, statistics, start, max_splits, min_molecules)
+    n_workers = min(n_workers, len(strengths))
+    paths = run_in_processes(follow, strengths, n_workers, [1] * len(strengths), "search", "strength")
+    losses = dict(zip(strengths, paths, strict=True))
     strength = min(losses, key=lambda one: losses[one].min())
     n_splits = int(losses[strength].argmin())
-    everything = list(range(statistics.n_folds))
-    search = _open(leaves, statistics, start, base, strength, max(n_splits, 1), min_molecules, everything, None)
+    problem = make_problem(leaves, statistics, start, strength, range(statistics.n_folds), None)
+    search = Search(problem, list_types(leaves, statistics, start, min_molecules))
     losses_train = [search.loss]
     steps: list[Step] = []
     while len(steps) < n_splits and (step := search.advance()) is not None:
@@ -100,26 +100,53 @@ def discover(
     return Discovery(tuple(steps), strength, losses, numpy.array(losses_train))
 
 
-def _open(
+def _follow(
     leaves: Leaves,
     statistics: LeafStatistics,
     start: Start,
-    base: scipy.sparse.csr_array,
-    strength: float,
     max_splits: int,
     min_molecules: int,
-    train: list[int],
+    strength: float,
+) -> numpy.ndarray:
+    """The mean loss on molecules left out after 0, 1, 2, ... splits, the search repeated without each fold."""
+    folds = range(statistics.n_folds)
+    types = list_types(leaves, statistics, start, min_molecules)
+    problems = [make_problem(leaves, statistics, start, strength, [i for i in folds if i != k], k) for k in folds]
+    searches = [Search(problem, types) for problem in problems]
+    held_out = [search.compute_held_out_loss() for search in searches]
+    losses = [sum(one or 0.0 for one in held_out)]
+    while len(losses) <= max_splits and len(losses) - int(numpy.argmin(losses)) <= PATIENCE:
+        steps = [search.advance() for search in searches]
+        if all(step is None for step in steps):
+            break
+        held_out = [one if step is None else step.loss_held_out for step, one in zip(steps, held_out, strict=True)]
+        losses.append(sum(one or 0.0 for one in held_out))
+    return numpy.array(losses)
+
+
+def make_problem(
+    leaves: Leaves,
+    statistics: LeafStatistics,
+    start: Start,
+    strength: float,
+    train: collections.abc.Sequence[int],
     held_out: int | None,
-) -> Search:
-    """A search on some folds, others left out."""
-    problem = Problem(
+) -> Problem:
+    """The problem of a search.
+
+    Args:
+        leaves, statistics, start: see :func:`discover`.
+        strength: of the prior that holds a child to its parent.
+        train: the folds to search with.
+        held_out: the fold to measure the loss on.
+    """
+    return Problem(
         gram=statistics.average(train),
-        base=base,
+        base=_make_base(leaves, statistics, start),
         prior=start.prior,
         child_prior=_make_child_prior(leaves, statistics, start, strength),
         held_out=None if held_out is None else statistics.get_share(held_out),
     )
-    return Search(problem, list_types(leaves, statistics, start, min_molecules), max_splits)
 
 
 def _list_parent_columns(leaves: Leaves, statistics: LeafStatistics) -> numpy.ndarray:

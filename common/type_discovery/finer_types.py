@@ -15,7 +15,7 @@ from common.files.plain import write_json
 from common.fitting.objective import Objective
 from common.fitting.quadratic_program import RIDGE, build_valence_problem
 from common.forcefields.parameter_file import save_parameters
-from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, ValenceParameterMap
+from common.forcefields.tensors import ParameterizedMolecules, ValenceParameterMap
 from common.forcefields.trainable import Trainable, TrainedColumns
 from common.sufficient_statistics.statistics import Statistics
 from common.type_discovery.discovery import Start, discover, list_types, name_types
@@ -23,7 +23,7 @@ from common.type_discovery.leaf_statistics import LossSettings, compute_leaf_sta
 from common.type_discovery.leaves import find_leaves
 from common.type_discovery.refinement import Split, describe_splits, find_parents, refine
 
-FORMAT = 1
+FORMAT = 2
 """Version of the search and its files; part of the fingerprint."""
 
 
@@ -51,7 +51,7 @@ class FinerTypes:
         path: the parameters file with the finer types; that of the start where nothing was split.
         splits: in the order in which they were accepted.
         strength: of the prior that holds a child to its parent [kcal²/mol²].
-        losses: mean loss on molecules left out after 0, 1, 2, ... splits, by strength.
+        losses: mean loss on molecules left out after 0, 1, 2, ... splits, as far as the search went, by strength.
         loss_train: with all molecules and priors, before the first split.
         examples: for each split a molecule and the atoms, counted from 0, that have the child.
     """
@@ -105,7 +105,7 @@ def find_finer_types(
         trainable, trained: what is trained.
         loss: as the objective was built with.
         settings: of the search.
-        n_workers: processes of the pass over the data.
+        n_workers: processes of the pass over the data and of the search.
 
     Raises:
         ValueError: the data are not those of the statistics.
@@ -150,7 +150,9 @@ def _search(
     leaves = find_leaves(molecules, smiles)
     leaf_statistics = compute_leaf_statistics(data, leaves.molecules, folds, settings.n_folds, loss, n_workers)
     start = build_start(objective, trainable, trained)
-    found = discover(leaves, leaf_statistics, start, settings.max_splits, min_molecules=settings.min_molecules)
+    found = discover(
+        leaves, leaf_statistics, start, settings.max_splits, min_molecules=settings.min_molecules, n_workers=n_workers
+    )
     names = name_types(leaves, list_types(leaves, leaf_statistics, start, settings.min_molecules))
     splits = tuple(describe_splits(found.steps, leaves, names))
     finer = refine(molecules, splits)
@@ -201,39 +203,3 @@ def _find_example(
             if found is not None:
                 return one, tuple(found)
     return "", ()  # all that it had went to children of its own
-
-
-def find_parent_rows(
-    force_field: TensorForceField, parents: collections.abc.Mapping[tuple[str, str], str]
-) -> dict[tuple[str, int], int]:
-    """By type and row of a child the row of its parent, term by term.
-
-    Args:
-        force_field: with the finer types.
-        parents: by section and SMIRKS of a child the SMIRKS of its parent.
-    """
-    rows = {}
-    for potential in force_field.potentials:
-        place = {(key.id, key.mult): row for row, key in enumerate(potential.parameter_keys)}
-        for row, key in enumerate(potential.parameter_keys):
-            parent = parents.get((potential.type, key.id))
-            if parent is not None:
-                rows[potential.type, row] = place[parent, key.mult]
-    return rows
-
-
-def extend_values(force_field: TensorForceField, values: TensorForceField) -> TensorForceField:
-    """The finer force field with the values of a coarser one for the rows that this has; children keep theirs."""
-    tables = {}
-    coarse = values.potentials_by_type
-    for potential in force_field.potentials:
-        other = coarse.get(potential.type)
-        if other is None or potential.type == "Electrostatics":
-            continue
-        place = {(key.id, key.mult): row for row, key in enumerate(other.parameter_keys)}
-        table = potential.parameters.clone()
-        for row, key in enumerate(potential.parameter_keys):
-            if (key.id, key.mult) in place:
-                table[row] = other.parameters[place[key.id, key.mult]]
-        tables[potential.type] = table
-    return force_field.replace_parameters(tables)

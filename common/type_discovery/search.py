@@ -3,8 +3,11 @@
 The types of now have columns A (of all their interactions), with the system matrix K = G_AA + prior = LLᵀ and the
 optimum x = K⁻¹h_A. A child of a type has columns C of its own interactions; they carry its deviation from the parent,
 drawn to zero by a prior, so that taking it in changes no other column. With W = L⁻¹G_AC, S = G_CC + prior - WᵀW and
-g = h_C - G_CA x, the loss with the child is lower by gᵀS⁻¹g. When a child is accepted, L, W, S and g of everything
-else get one block of rows more: nothing is computed anew, but for the children of the two types that have changed.
+g = h_C - G_CA x, the loss with the child is lower by gᵀS⁻¹g.
+
+The columns of any child are sums of those of leaves, and so is its W: what is kept is L⁻¹G between the columns of now
+and the leaves. When a child is accepted, that gets one block of rows more, a single product, from which follow the
+changes of S and g of every other candidate; only the children of the two types that have changed are scored anew.
 
 Limits of parameters are left out here; the fit that follows keeps them.
 """
@@ -65,202 +68,190 @@ class Step:
 class Search:
     """The state of the selection; :meth:`advance` takes the best split."""
 
-    def __init__(self, problem: Problem, types: collections.abc.Sequence[TypeOfNow], max_splits: int):
+    def __init__(self, problem: Problem, types: collections.abc.Sequence[TypeOfNow]):
         """Solves for the starting types and scores all their children."""
         self.problem = problem
         self.types = list(types)
         n_base, n_columns = problem.base.shape
-        capacity = n_base + max_splits * max((one.size for one in types), default=0)
-        residual = n_columns
-        self.leaf_gram = problem.gram[:residual, :residual].tocsr()
-        self.leaf_slope = problem.gram[:, [residual]].toarray()[:residual, 0]
+        self.leaf_gram = problem.gram[:n_columns, :n_columns].tocsr()
+        self.leaf_slope = problem.gram[:, [n_columns]].toarray()[:n_columns, 0]
         rows = problem.base @ self.leaf_gram
         matrix = (rows @ problem.base.T).toarray() + problem.prior[:-1, :-1]
         slope = problem.base @ self.leaf_slope + problem.prior[:-1, -1]
+        factor = scipy.linalg.cholesky(matrix, lower=True)
         self.n = n_base
-        self.factor = numpy.zeros((capacity, capacity))
-        self.factor[:n_base, :n_base] = scipy.linalg.cholesky(matrix, lower=True)
-        self.forward = numpy.zeros(capacity)  # L⁻¹h
-        self.forward[:n_base] = scipy.linalg.solve_triangular(self.factor[:n_base, :n_base], slope, lower=True)
-        self.rows = numpy.zeros((capacity, n_columns))  # G between the columns of now and the leaves
-        self.rows[:n_base] = rows.toarray()
-        self.constant = float(problem.gram[residual, residual] + problem.prior[-1, -1])
+        self._factor = _Growing(factor, is_square=True)
+        self._forward = _Growing(scipy.linalg.solve_triangular(factor, slope, lower=True))
+        self._leaf_rows = _Growing(scipy.linalg.solve_triangular(factor, rows.toarray(), lower=True))
+        self.constant = float(problem.gram[n_columns, n_columns] + problem.prior[-1, -1])
         self.scored = [self._score(number) for number in range(len(self.types))]
-        self._open_held_out(capacity)
+        self.held_gram = problem.held_out
+        self._held_sums = scipy.sparse.csr_array(problem.base)
 
     # --- what is known of now -----------------------------------------------------------------------------------
 
     @property
+    def n_candidates(self) -> int:
+        """How many children could be taken now."""
+        return sum(len(scored.gains) for scored in self.scored)
+
+    @property
     def loss(self) -> float:
         """The training loss with priors at the optimum."""
-        return self.constant - float(self.forward[: self.n] @ self.forward[: self.n])
+        return self.constant - float(self._forward.values @ self._forward.values)
 
     @property
     def solution(self) -> numpy.ndarray:
         """x, ``shape=(n,)``: the starting columns, then the deviations of the children."""
         return scipy.linalg.solve_triangular(
-            self.factor[: self.n, : self.n], self.forward[: self.n], lower=True, trans="T"
+            self._factor.values, self._forward.values, lower=True, trans="T", check_finite=False
         )
 
     def compute_held_out_loss(self) -> float | None:
         """What the molecules left out add to the mean loss, without priors."""
         if self.held_gram is None:
             return None
-        x = self.solution
-        return float(
-            x @ self.held_matrix[: self.n, : self.n] @ x - 2.0 * self.held_slope[: self.n] @ x + self.held_constant
-        )
+        leaves = numpy.append(self.solution @ self._held_sums, -1.0)  # δ at the grain of leaves
+        return float(leaves @ (self.held_gram @ leaves))
 
     # --- a step --------------------------------------------------------------------------------------------------
 
     def advance(self) -> Step | None:
         """Takes the split with the largest gain; None where nothing is left to gain."""
         gains = [float(scored.gains.max()) if len(scored.gains) else 0.0 for scored in self.scored]
-        parent = int(numpy.argmax(gains))
-        if gains[parent] <= 0.0:
+        parent = int(numpy.argmax(gains)) if gains else 0
+        if not gains or gains[parent] <= 0.0:
             return None
         scored = self.scored[parent]
         best = int(numpy.argmax(scored.gains))
         candidates = scored.candidates
         leaves = self.types[parent].leaves[candidates.members[best]]
         step = Step(parent, int(candidates.tags[best]), int(candidates.primitives[best]), leaves, gains[parent], None)
-        self._append(self.types[parent], leaves)
+        self._append(parent, leaves)
         self.types.append(self.types[parent].make_child(leaves))
         self.types[parent] = self.types[parent].without(leaves)
         self.scored[parent] = self._score(parent)
         self.scored.append(self._score(len(self.types) - 1))
         return dataclasses.replace(step, loss_held_out=self.compute_held_out_loss())
 
-    def _append(self, parent: TypeOfNow, leaves: numpy.ndarray) -> None:
-        """Takes the columns of a child into the system, and updates the scores of all candidates."""
-        columns = parent.get_columns(leaves)  # (size, n_leaves)
+    def _append(self, parent: int, leaves: numpy.ndarray) -> None:
+        """Takes the columns of a child into the system, and updates the scores of all candidates but its siblings."""
+        columns = self.types[parent].get_columns(leaves)  # (size, n_leaves)
         sums = _make_sums(columns, self.leaf_gram.shape[0])
         rows = (sums @ self.leaf_gram).toarray()
-        n, size = self.n, len(columns)
-        coupling = scipy.linalg.solve_triangular(self.factor[:n, :n], (sums @ self.rows[:n].T).T, lower=True)
+        coupling = self._leaf_rows.values[:, columns].sum(axis=2)  # W of the child, (n, size)
         own = sums @ rows.T + numpy.diag(self.problem.child_prior[columns[:, 0]])
         pivot = scipy.linalg.cholesky(own - coupling.T @ coupling, lower=True)
         forward = scipy.linalg.solve_triangular(
-            pivot, sums @ self.leaf_slope - coupling.T @ self.forward[:n], lower=True
+            pivot, sums @ self.leaf_slope - coupling.T @ self._forward.values, lower=True
         )
-        self.factor[n : n + size, :n] = coupling.T
-        self.factor[n : n + size, n : n + size] = pivot
-        self.forward[n : n + size] = forward
-        self.rows[n : n + size] = rows
+        new = scipy.linalg.solve_triangular(
+            pivot, rows - coupling.T @ self._leaf_rows.values, lower=True, check_finite=False
+        )
+        self._factor.append(numpy.concatenate((coupling.T, pivot), axis=1))
+        self._forward.append(forward)
+        self._leaf_rows.append(new)
         for number, scored in enumerate(self.scored):
-            if len(scored.gains):
-                self._update(self.types[number], scored, coupling, pivot, forward, rows)
-        self._append_held_out(sums)
-        self.n += size
-
-    # --- scores --------------------------------------------------------------------------------------------------
+            if number != parent and len(scored.gains):
+                scored.update(new[:, self.types[number].columns], forward)
+        if self.held_gram is not None:
+            self._held_sums = scipy.sparse.vstack((self._held_sums, sums), format="csr")
+        self.n += len(columns)
 
     def _score(self, number: int) -> "_Scored":
-        """The candidates of one type with W, S and g, computed anew."""
+        """The candidates of one type with S and g, computed anew."""
         type_ = self.types[number]
         candidates = list_candidates(type_)
         m, size = len(candidates.members), type_.size
+        if not m:
+            return _Scored(candidates, *(numpy.zeros((0, *shape)) for shape in ((1,), (size, size), (size,), (size,))))
         members = candidates.members.astype(float)
         columns = type_.columns  # (size, n_leaves of the type)
-        coupling = numpy.zeros((self.factor.shape[0], m, size))
-        if m:
-            for j in range(size):
-                coupling[: self.n, :, j] = scipy.linalg.solve_triangular(
-                    self.factor[: self.n, : self.n], self.rows[: self.n][:, columns[j]] @ members.T, lower=True
-                )
-        schur = numpy.zeros((m, size, size))
-        for j in range(size):
-            for k in range(size):
-                block = self.leaf_gram[columns[j]][:, columns[k]].toarray()
-                schur[:, j, k] = ((members @ block) * members).sum(axis=1)
-        curvature = schur.diagonal(axis1=1, axis2=2).copy()
-        prior = self.problem.child_prior[columns[:, 0]] if m else numpy.zeros(size)
-        used = coupling[: self.n]
-        schur += numpy.diag(prior) - numpy.einsum("nmj,nmk->mjk", used, used)
-        slope = members @ self.leaf_slope[columns].T - numpy.einsum("nmj,n->mj", used, self.forward[: self.n])
-        scored = _Scored(candidates, coupling, schur, slope, RELATIVE_PIVOT * curvature, numpy.zeros(m))
-        scored.refresh()
-        return scored
-
-    def _update(
-        self,
-        type_: TypeOfNow,
-        scored: "_Scored",
-        coupling: numpy.ndarray,
-        pivot: numpy.ndarray,
-        forward: numpy.ndarray,
-        rows: numpy.ndarray,
-    ) -> None:
-        """One block of rows more in W, and what follows for S and g."""
-        n, size, own = self.n, len(pivot), type_.size
-        members = scored.candidates.members.astype(float)
-        m = len(members)
-        between = numpy.stack([rows[:, type_.columns[j]] @ members.T for j in range(own)], axis=2)  # (size, m, own)
-        between -= (coupling.T @ scored.coupling[:n].reshape(n, m * own)).reshape(size, m, own)
-        new = scipy.linalg.solve_triangular(pivot, between.reshape(size, m * own), lower=True).reshape(size, m, own)
-        scored.coupling[n : n + size] = new
-        scored.schur -= numpy.einsum("smj,smk->mjk", new, new)
-        scored.slope -= numpy.einsum("smj,s->mj", new, forward)
-        scored.refresh()
-
-    # --- molecules left out ----------------------------------------------------------------------------------------
-
-    def _open_held_out(self, capacity: int) -> None:
-        self.held_gram = None
-        if self.problem.held_out is None:
-            return
-        residual = self.problem.base.shape[1]
-        self.held_gram = self.problem.held_out[:residual, :residual].tocsr()
-        self.held_leaf_slope = self.problem.held_out[:, [residual]].toarray()[:residual, 0]
-        self.held_constant = float(self.problem.held_out[residual, residual])
-        self.held_sums = scipy.sparse.csr_array(self.problem.base)
-        n = self.n
-        self.held_matrix = numpy.zeros((capacity, capacity))
-        self.held_matrix[:n, :n] = (self.problem.base @ self.held_gram @ self.problem.base.T).toarray()
-        self.held_slope = numpy.zeros(capacity)
-        self.held_slope[:n] = self.problem.base @ self.held_leaf_slope
-
-    def _append_held_out(self, sums: scipy.sparse.csr_array) -> None:
-        if self.held_gram is None:
-            return
-        n, size = self.n, sums.shape[0]
-        rows = sums @ self.held_gram
-        across = (rows @ self.held_sums.T).toarray()
-        self.held_matrix[n : n + size, :n] = across
-        self.held_matrix[:n, n : n + size] = across.T
-        self.held_matrix[n : n + size, n : n + size] = (rows @ sums.T).toarray()
-        self.held_slope[n : n + size] = sums @ self.held_leaf_slope
-        self.held_sums = scipy.sparse.vstack((self.held_sums, sums), format="csr")
+        n_leaves, places = columns.shape[1], columns.ravel()
+        own = self.leaf_gram[places][:, places].toarray().reshape(size, n_leaves, size, n_leaves)
+        left = (members @ own.transpose(1, 0, 2, 3).reshape(n_leaves, -1)).reshape(m, size, size, n_leaves)
+        schur = numpy.einsum("mjkb,mb->mjk", left, members)
+        floor = RELATIVE_PIVOT * schur.diagonal(axis1=1, axis2=2)
+        coupling = (self._leaf_rows.values[:, columns] @ members.T).transpose(2, 1, 0)  # W, (m, size, n)
+        schur += numpy.diag(self.problem.child_prior[columns[:, 0]]) - coupling @ coupling.transpose(0, 2, 1)
+        slope = members @ self.leaf_slope[columns].T - coupling @ self._forward.values
+        return _Scored(candidates, members, schur, slope, floor)
 
 
-@dataclasses.dataclass
 class _Scored:
-    """The candidates of one type and what is known of them; arrays that are updated in place.
+    """The candidates of one type and what is known of them.
 
     Attributes:
         candidates: of the type.
-        coupling: W, ``shape=(capacity, n_candidates, size)``.
+        members: the leaves of each, ``shape=(n_candidates, n_leaves)``, 1 or 0.
         schur: S, ``shape=(n_candidates, size, size)``.
         slope: g, ``shape=(n_candidates, size)``.
         floor: the least pivot that counts, ``shape=(n_candidates, size)``.
         gains: gᵀS⁻¹g, ``shape=(n_candidates,)``.
     """
 
-    candidates: Candidates
-    coupling: numpy.ndarray
-    schur: numpy.ndarray
-    slope: numpy.ndarray
-    floor: numpy.ndarray
-    gains: numpy.ndarray
+    def __init__(
+        self,
+        candidates: Candidates,
+        members: numpy.ndarray,
+        schur: numpy.ndarray,
+        slope: numpy.ndarray,
+        floor: numpy.ndarray,
+    ):
+        self.candidates, self.members = candidates, members
+        self.schur, self.slope, self.floor = schur, slope, floor
+        self._refresh()
 
-    def refresh(self) -> None:
+    def update(self, leaf_rows: numpy.ndarray, forward: numpy.ndarray) -> None:
+        """Takes one block of rows more of W.
+
+        Args:
+            leaf_rows: of the type's leaves, ``shape=(n_rows, size, n_leaves)``.
+            forward: L⁻¹h of these rows, ``shape=(n_rows,)``.
+        """
+        new = (leaf_rows @ self.members.T).transpose(2, 1, 0)  # (n_candidates, size, n_rows)
+        self.schur -= new @ new.transpose(0, 2, 1)
+        self.slope -= new @ forward
+        self._refresh()
+
+    def _refresh(self) -> None:
         """The gains from S and g."""
         if not len(self.slope):
+            self.gains = numpy.zeros(0)
             return
-        solved = numpy.linalg.solve(self.schur, self.slope[..., None])[..., 0]
+        if self.slope.shape[1] == 1:
+            solved = self.slope / self.schur[:, 0]
+        else:
+            solved = numpy.linalg.solve(self.schur, self.slope[..., None])[..., 0]
         gains = (self.slope * solved).sum(axis=1)
         pivots = self.schur.diagonal(axis1=1, axis2=2)
         self.gains = numpy.where((pivots > self.floor).all(axis=1), gains, 0.0)
+
+
+class _Growing:
+    """An array that gets rows more, and columns too where it is square, without being copied each time."""
+
+    def __init__(self, values: numpy.ndarray, is_square: bool = False):
+        self._n, self._is_square = len(values), is_square
+        self._room = numpy.array(values)
+
+    @property
+    def values(self) -> numpy.ndarray:
+        """What is there."""
+        return self._room[: self._n, : self._n] if self._is_square else self._room[: self._n]
+
+    def append(self, rows: numpy.ndarray) -> None:
+        """Adds rows; those of a square array, whose upper triangle is 0, reach to the diagonal."""
+        n = self._n + len(rows)
+        if n > len(self._room):
+            more = n // 2
+            width = [(0, more)] if self._room.ndim == 1 else [(0, more), (0, more if self._is_square else 0)]
+            self._room = numpy.pad(self._room, width)
+        if self._room.ndim == 1:
+            self._room[self._n : n] = rows
+        else:
+            self._room[self._n : n, : rows.shape[1]] = rows
+        self._n = n
 
 
 def _make_sums(columns: numpy.ndarray, n_columns: int) -> scipy.sparse.csr_array:

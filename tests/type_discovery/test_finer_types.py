@@ -10,6 +10,7 @@ from common.data.splits import SplitSettings
 from common.fitting.objective import build_objective
 from common.fitting.priors import build_prior, is_of_children
 from common.fitting.quadratic_program import build_valence_problem, solve_valence
+from common.forcefields.finer_rows import find_parent_rows
 from common.forcefields.parameter_file import load_parameters, save_parameters
 from common.forcefields.trainable import Column, build_trainable
 from common.smirnoff.offxml import parse_force_field
@@ -17,7 +18,7 @@ from common.smirnoff.parameterize import parameterize
 from common.sufficient_statistics.accumulation import compute_statistics
 from common.sufficient_statistics.settings import PassMachine, PassSettings
 from common.type_discovery import finer_types as module
-from common.type_discovery.finer_types import SearchSettings, extend_values, find_finer_types, find_parent_rows
+from common.type_discovery.finer_types import SearchSettings, find_finer_types
 from common.type_discovery.leaf_statistics import LossSettings
 from common.type_discovery.refinement import Split, refine
 from tests.type_discovery.test_discovery import TRUTH, molecules, write_data
@@ -127,15 +128,3 @@ def test_the_file_read_back_gives_the_same_energies(made, parity_molecules):
         coords = torch.from_numpy(embed_conformers(from_mapped_smiles(one), 2, seed=0))
         energies = [compute_energy(of.topologies[one], of.force_field, coords) for of in (finer, read)]
         numpy.testing.assert_allclose(*energies, rtol=EXACT)
-
-
-def test_values_of_a_coarser_force_field_stay(molecules):
-    type_, parent, child, _ = TRUTH[0]
-    finer = refine(molecules, [Split(type_, parent, child, "", 0.0, None)])
-    coarse = molecules.force_field.potentials_by_type[type_]
-    changed = molecules.force_field.replace_parameters({type_: coarse.parameters * 1.5})
-    found = extend_values(finer.force_field, changed).potentials_by_type[type_]
-    rows = {key.id: row for row, key in enumerate(found.parameter_keys)}
-    old = {key.id: row for row, key in enumerate(coarse.parameter_keys)}
-    assert torch.equal(found.parameters[rows[parent]], 1.5 * coarse.parameters[old[parent]])
-    assert torch.equal(found.parameters[rows[child]], coarse.parameters[old[parent]])

@@ -64,7 +64,7 @@ def refit(problem: Problem, children: list[numpy.ndarray]) -> tuple[float, numpy
 @pytest.mark.parametrize("size", [1, 2])
 def test_predicted_gains_are_the_loss_drops_of_refits(size):
     problem, types, _ = make_problem(0, size)
-    search = Search(problem, types, 10)
+    search = Search(problem, types)
     assert search.loss == pytest.approx(refit(problem, [])[0], rel=EXACT)
     for type_, scored in zip(types, search.scored, strict=True):
         for members, gain in zip(scored.candidates.members, scored.gains, strict=True):
@@ -75,7 +75,7 @@ def test_predicted_gains_are_the_loss_drops_of_refits(size):
 @pytest.mark.parametrize("size", [1, 2])
 def test_updated_scores_are_those_computed_anew(size):
     problem, types, _ = make_problem(1, size, held_out=True)
-    search = Search(problem, types, 10)
+    search = Search(problem, types)
     owners = {leaf: type_ for type_ in types for leaf in type_.leaves.tolist()}
     children = []
     for _ in range(10):
@@ -96,7 +96,7 @@ def test_updated_scores_are_those_computed_anew(size):
 
 def test_the_largest_gain_is_taken_and_a_parent_keeps_the_rest():
     problem, types, _ = make_problem(2, 2)
-    search = Search(problem, types, 3)
+    search = Search(problem, types)
     best = max(float(scored.gains.max()) for scored in search.scored)
     step = search.advance()
     assert step.gain == best
@@ -108,4 +108,4 @@ def test_the_largest_gain_is_taken_and_a_parent_keeps_the_rest():
 def test_it_ends_where_nothing_can_be_told_apart():
     problem, types, _ = make_problem(3, 1)
     alike = [TypeOfNow(t.leaves, t.columns, numpy.ones_like(t.bits), t.molecules, t.is_linear, 2) for t in types]
-    assert Search(problem, alike, 3).advance() is None
+    assert Search(problem, alike).advance() is None
