@@ -4,8 +4,8 @@ Reads   outputs/data-clustered/<source>/ and outputs/openff-2.1.0.pt
 Writes  outputs/statistics/          what the pass found out, reused as long as data and parameters stay
         outputs/runs/<run>/          config.json, splits.json, TensorBoard events, checkpoints/, force-field.pt and
                                      .offxml, optimum.offxml, best.offxml (the epoch of Adam with the least
-                                     validation loss), parameters.csv, types.csv (types that were split),
-                                     summary.json; a run is called after its start
+                                     validation loss), parameters.csv, covariance.pt (of these),
+                                     types.csv (types that were split), summary.json; a run is called after its start
                                      and what sets it apart from the first one there
 
 One machine, all processors:         python 004-train.py
@@ -42,9 +42,11 @@ from common.fitting.outputs import compute_losses, save_force_field, save_uncons
 from common.fitting.parameter_table import write_parameter_table
 from common.fitting.source_weights import SourceWeights, get_part_weights
 from common.fitting.uncertainty import compute_uncertainty
+from common.forcefields.covariance import save_covariance
 from common.forcefields.parameter_file import load_force_field, load_parameters, read_content_hash
 from common.forcefields.tensors import TensorForceField
 from common.forcefields.trainable import Column, check_columns
+from common.model_selection.parameter_covariance import estimate_covariance
 from common.model_selection.physical_checks import check_values
 from common.model_selection.prior_choice import Criterion
 from common.model_selection.setup import Plan, SetUp, set_up
@@ -57,7 +59,7 @@ from common.processes.threads import count_available_cpus
 from common.processes.torchrun import is_under_torchrun
 from common.reporting.console import suggest_command
 from common.runs.checkpoints import Checkpoint, load_checkpoint
-from common.runs.folder import SUMMARY, create_run_folder, read_config, write_config
+from common.runs.folder import COVARIANCE, SUMMARY, create_run_folder, read_config, write_config
 from common.runs.names import name_run, read_first_settings
 from common.runs.options import read_settings
 from common.runs.settings import (
@@ -402,6 +404,7 @@ def main() -> None:
 
     save_force_field(folder / "force-field", final, molecules, comments)
     save_unconstrained(folder / "force-field")
+    save_covariance(folder / COVARIANCE, estimate_covariance(setup, final))
     lines = [*comments, "the global optimum of the training loss without priors: a floor, not a force field to use"]
     save_force_field(folder / "optimum", floor.force_field, molecules, lines)
     n_open = report_parameters(fit, setup.weights, statistics, final)

@@ -8,12 +8,14 @@ means over entries that stage 004 minimises.
 
 import collections.abc
 import dataclasses
+import statistics
 import typing
 
 import numpy
 
 from common.analysis.predictions import Predictions
 from common.analysis.records import (
+    Calibration,
     CandidateErrors,
     Comparison,
     GroupErrors,
@@ -217,6 +219,50 @@ def compare_candidates(errors: ErrorSums, split: str, before: str, after: str) -
         after=after,
         energy=compare(errors.energy_squares, resampling and resampling.energy_rmse),
         forces=compare(errors.force_squares, resampling and resampling.force_rmse),
+    )
+
+
+NOMINAL_COVERAGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.6827, 0.8, 0.9, 0.9545, 0.99)
+"""Of errors, at which a calibration is looked at; one and two standard errors among them."""
+
+
+def calibrate(predictions: Predictions, candidate: str, split: str, residual: float) -> Calibration | None:
+    """Compares errors of relative energies with their standard errors.
+
+    Args:
+        predictions: of all entries.
+        candidate: whose errors.
+        split: whose molecules count, "all" for any that did not train.
+        residual: of the training energies [kcal/mol].
+
+    Returns:
+        None where no standard errors are known.
+    """
+    i = predictions.names.index(candidate)
+    n_confs = predictions.n_confs
+    in_split = numpy.array([split in (row.split, "all") for row in predictions.rows])
+    raw = predictions.energies[i] - predictions.reference
+    error = raw - numpy.repeat(numpy.add.reduceat(raw, predictions.starts) / n_confs, n_confs)
+    standard_error = predictions.standard_errors[i]
+    chosen = numpy.repeat(in_split, n_confs) & ~numpy.isnan(error) & ~numpy.isnan(standard_error)
+    if not chosen.any():
+        return None
+    free = numpy.repeat(1.0 - 1.0 / n_confs, n_confs)[chosen]  # of energies relative to their own mean
+    error, variance = error[chosen], standard_error[chosen] ** 2
+    total = variance + residual**2 * free
+    bounds = [statistics.NormalDist().inv_cdf(0.5 + 0.5 * share) for share in NOMINAL_COVERAGES]
+    keys = numpy.repeat(numpy.array(predictions.keys), n_confs)[chosen]
+    return Calibration(
+        candidate=candidate,
+        split=split,
+        n_energies=len(error),
+        n_molecules=len(set(keys)),
+        standard_error=float(numpy.sqrt(variance.mean())),
+        residual=residual,
+        error=float(numpy.sqrt((error**2).mean())),
+        nominal=list(NOMINAL_COVERAGES),
+        by_parameters=[float((error**2 <= bound**2 * variance).mean()) for bound in bounds],
+        with_residual=[float((error**2 <= bound**2 * total).mean()) for bound in bounds],
     )
 
 

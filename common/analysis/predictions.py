@@ -21,6 +21,7 @@ from common.data.index import index_sources
 from common.data.splits import SplitRow, assign_rows
 from common.data.weighting import ConformerSelection, weigh_conformers
 from common.files.artifacts import ArtifactError
+from common.forcefields.covariance import ParameterCovariance, compute_standard_errors, load_covariance
 from common.forcefields.evaluation import SharedEvaluation
 from common.forcefields.parameter_file import load_parameters, load_values
 from common.forcefields.tensors import ParameterizedMolecules, TensorTopology
@@ -45,11 +46,13 @@ class Candidate(typing.NamedTuple):
         name: what tables and figures call it.
         values: ``.pt`` file with its values, a fitted force field or the same as
         topologies: the parameters file, which says what each molecule uses.
+        covariance: file with the covariance of its values; None where that is not known.
     """
 
     name: str
     values: pathlib.Path
     topologies: pathlib.Path
+    covariance: pathlib.Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Predictions:
         force_squares: Σ(F - F_ref)² over the components of a conformer [kcal²/mol²/Angstrom²]
             ``shape=(n_candidates, n_confs)``; NaN where an entry has no forces.
         force_magnitudes: Σ|F - F_ref| likewise [kcal/mol/Angstrom].
+        standard_errors: of the energies relative to the mean of their entry [kcal/mol] ``shape=(n_candidates,
+            n_confs)``; NaN where they are not known, and for molecules that train.
         force_samples: by split, sampled components [kcal/mol/Angstrom] ``shape=(1 + n_candidates, n_samples)``, the
             reference first.
     """
@@ -81,6 +86,7 @@ class Predictions:
     energies: numpy.ndarray
     force_squares: numpy.ndarray
     force_magnitudes: numpy.ndarray
+    standard_errors: numpy.ndarray
     force_samples: dict[str, numpy.ndarray]
 
     @property
@@ -96,7 +102,8 @@ class Predictions:
     def select(self, names: collections.abc.Sequence[str]) -> "Predictions":
         """The predictions of some of the candidates."""
         places = [self.names.index(name) for name in names]
-        chosen = {name: getattr(self, name)[places] for name in ("energies", "force_squares", "force_magnitudes")}
+        per_candidate = ("energies", "force_squares", "force_magnitudes", "standard_errors")
+        chosen = {name: getattr(self, name)[places] for name in per_candidate}
         samples = {split: sample[[0, *(1 + i for i in places)]] for split, sample in self.force_samples.items()}
         return dataclasses.replace(self, names=tuple(names), force_samples=samples, **chosen)
 
@@ -119,8 +126,10 @@ def load_candidates(candidates: collections.abc.Sequence[Candidate]) -> dict[str
     """
     loaded = {path: load_parameters(path) for path in sorted({candidate.topologies for candidate in candidates})}
     return {
-        name: loaded[topologies] if values == topologies else load_values(values, loaded[topologies])
-        for name, values, topologies in candidates
+        one.name: (
+            loaded[one.topologies] if one.values == one.topologies else load_values(one.values, loaded[one.topologies])
+        )
+        for one in candidates
     }
 
 
@@ -189,7 +198,7 @@ def predict_here(
     conformers: ConformerSelection,
 ) -> Predictions:
     """As :func:`evaluate`, of candidates that are loaded, in this process; for few entries."""
-    return _Evaluator(pathlib.Path(data), dict(molecules), conformers, _choose_fractions(rows))(rows)
+    return _Evaluator(pathlib.Path(data), dict(molecules), {}, conformers, _choose_fractions(rows))(rows)
 
 
 def _choose_fractions(rows: collections.abc.Sequence[SplitRow]) -> dict[str, float]:
@@ -204,7 +213,10 @@ def _concatenate(parts: list[Predictions]) -> Predictions:
     splits = sorted({split for part in parts for split in part.force_samples})
     joined = {
         name: numpy.concatenate([getattr(part, name) for part in parts], axis=-1)
-        for name in ("n_atoms", "weights", "reference", "energies", "force_squares", "force_magnitudes")
+        for name in (
+            *("n_atoms", "weights", "reference", "energies"),
+            *("force_squares", "force_magnitudes", "standard_errors"),
+        )
     }
     return Predictions(
         names=parts[0].names,
@@ -224,7 +236,8 @@ def _concatenate(parts: list[Predictions]) -> Predictions:
 def _make_evaluator(
     data: pathlib.Path, candidates: tuple[Candidate, ...], conformers: ConformerSelection, fractions: dict[str, float]
 ) -> "_Evaluator":
-    return _Evaluator(data, load_candidates(candidates), conformers, fractions)
+    known = {one.name: load_covariance(one.covariance) for one in candidates if one.covariance is not None}
+    return _Evaluator(data, load_candidates(candidates), known, conformers, fractions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,6 +246,7 @@ class _Evaluator:
 
     data: pathlib.Path
     molecules: dict[str, ParameterizedMolecules]
+    covariances: dict[str, ParameterCovariance]
     conformers: ConformerSelection
     fractions: dict[str, float]
 
@@ -275,8 +289,19 @@ class _Evaluator:
             energies=energies,
             force_squares=(residuals**2).sum(axis=-1),
             force_magnitudes=numpy.abs(residuals).sum(axis=-1),
+            standard_errors=self.compute_standard_errors(row, entry),
             force_samples={row.split: _sample_forces(row, entry, forces, self.fractions[row.split])},
         )
+
+    def compute_standard_errors(self, row: SplitRow, entry: Entry) -> numpy.ndarray:
+        """Of the relative energies [kcal/mol] ``shape=(n_candidates, n_confs)``; see ``Predictions``."""
+        found = numpy.full((len(self.molecules), entry.n_confs), numpy.nan)
+        for i, (name, one) in enumerate(self.molecules.items()):
+            if name in self.covariances and row.split != "train" and entry.n_confs > 1:
+                coords = torch.tensor(entry.coords)
+                parts = (one.topologies[row.smiles], one.force_field, self.covariances[name])
+                found[i] = compute_standard_errors(*parts, coords)
+        return found
 
 
 def compute_in_blocks(

@@ -23,7 +23,10 @@ MIN_PROFILE_LENGTH = 3
 
 
 def build_profile(
-    reference: numpy.ndarray, energies: collections.abc.Mapping[str, numpy.ndarray], scan: Scan | None
+    reference: numpy.ndarray,
+    energies: collections.abc.Mapping[str, numpy.ndarray],
+    scan: Scan | None,
+    standard_errors: collections.abc.Mapping[str, numpy.ndarray] | None = None,
 ) -> Profile | None:
     """The profile of an entry; None where it has too few conformers, or no energies.
 
@@ -31,6 +34,7 @@ def build_profile(
         reference: quantum energies [kcal/mol] ``shape=(n_confs,)``.
         energies: by candidate, likewise.
         scan: orders the conformers by angle; without it they are in the order of their quantum energies.
+        standard_errors: of ``energies``, relative to their mean, where they are known.
     """
     if len(reference) < MIN_PROFILE_LENGTH or numpy.isnan(reference).any():
         return None
@@ -47,6 +51,7 @@ def build_profile(
         reference=shift(reference),
         energies={name: shift(values) for name, values in energies.items()},
         scanned=None if scan is None else scan.atoms,
+        standard_errors={name: values[order].tolist() for name, values in (standard_errors or {}).items()},
     )
 
 
@@ -107,4 +112,9 @@ def _build_entry_profile(
     place = slice(predictions.starts[entry], predictions.starts[entry] + row.n_confs)
     scan = find_scan(molecules.topologies[row.smiles], kept.coords)
     energies = {name: values[place] for name, values in zip(predictions.names, predictions.energies, strict=True)}
-    return build_profile(predictions.reference[place], energies, scan)
+    errors = {
+        name: values[place]
+        for name, values in zip(predictions.names, predictions.standard_errors, strict=True)
+        if not numpy.isnan(values[place]).any()
+    }
+    return build_profile(predictions.reference[place], energies, scan, errors)

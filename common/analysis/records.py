@@ -144,6 +144,7 @@ class Profile:
         x: ``shape=(n_confs,)``, ascending.
         reference: quantum energies [kcal/mol] ``shape=(n_confs,)``; the lowest is 0.
         energies: by candidate [kcal/mol], so that the difference to ``reference`` is the error that is reported.
+        standard_errors: by candidate, of these [kcal/mol], where they are known.
         scanned: the atoms of the scanned dihedral, or None.
     """
 
@@ -152,6 +153,7 @@ class Profile:
     reference: list[float]
     energies: dict[str, list[float]]
     scanned: tuple[int, ...] | None
+    standard_errors: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -238,6 +240,33 @@ class ForceFieldDescription:
 
 
 @dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Whether the errors of relative energies are as large as their standard errors say.
+
+    Attributes:
+        candidate, split: whose, and of which molecules; those that train are never among them.
+        n_energies, n_molecules: how many there are.
+        standard_error: root mean square of the standard errors by the parameters' covariance [kcal/mol].
+        residual: what the fit leaves of the training energies [kcal/mol], root mean square.
+        error: root mean square of the true errors [kcal/mol].
+        nominal: shares of errors that certain multiples of the standard error should cover.
+        by_parameters: the shares that they cover, by the parameters' uncertainty alone.
+        with_residual: the same, the residual of the training energies added to each variance.
+    """
+
+    candidate: str
+    split: str
+    n_energies: int
+    n_molecules: int
+    standard_error: float
+    residual: float
+    error: float
+    nominal: list[float]
+    by_parameters: list[float]
+    with_residual: list[float]
+
+
+@dataclasses.dataclass(frozen=True)
 class Results:
     """All that there is to say first of a study; ``metrics.json`` holds it.
 
@@ -250,6 +279,7 @@ class Results:
         focus: the split whose errors count.
         comparison: of before and after on that split; ``comparisons``: of all that are drawn with the first one.
         made_worse: molecules of that split whose errors the fit has raised, the worst first.
+        calibration: of the standard errors of energies on that split; None where they are not known.
         groups: the errors by source and split.
         interval: how intervals were found.
         left_out: by candidate and mapped SMILES, why a molecule was left out for all.
@@ -274,6 +304,7 @@ class Results:
     comparison: Comparison | None
     comparisons: list[Comparison]
     made_worse: list[MadeWorse]
+    calibration: Calibration | None
     groups: list[GroupErrors]
     interval: IntervalMethod
     left_out: dict[str, dict[str, str]]

@@ -129,6 +129,22 @@ def draw_error_against_energy(predictions: Predictions, errors: ErrorSums, split
     return figures
 
 
+def draw_calibration(results: Results) -> list[ReportFigure]:
+    """Which share of the errors of energies so many standard errors cover, against what they should."""
+    one = results.calibration
+    if one is None:
+        return []
+    lines = {
+        "as it should be": Band(one.nominal, one.nominal),
+        "parameters": Band(one.nominal, one.by_parameters),
+        "parameters and residual": Band(one.nominal, one.with_residual),
+    }
+    colours = dict(zip(lines, COLOURS, strict=False))
+    figure = plot_lines(lines, "share that should be covered", "share that is covered", "", colours)
+    description = f"Coverage of the energy errors of {one.candidate} by their standard errors."
+    return [ReportFigure("calibration", description, figure)]
+
+
 def draw_sources(results: Results) -> list[ReportFigure]:
     """The errors by source, on the split whose errors count."""
     groups = [group for group in results.groups if group.split == results.focus and group.source != "all"]
@@ -214,7 +230,8 @@ def draw_profiles(results: Results) -> list[ReportFigure | None]:
             figures.append(None)
             continue
         energies = {name: profile.energies[name] for name in results.drawn}
-        figure = plot_profile(profile.x, profile.reference, energies, profile.axis, colours)
+        bars = {name: values for name, values in profile.standard_errors.items() if name in energies}
+        figure = plot_profile(profile.x, profile.reference, energies, profile.axis, colours, bars)
         description = f"Energy profile of {record.molecule}: quantum against force fields."
         figures.append(ReportFigure(f"profile-{number:02d}", description, figure))
     return figures
@@ -247,6 +264,7 @@ def draw_all(
         "parity_energy": parity["energy"],
         "parity_force": parity["force"],
         "relative_energy": draw_error_against_energy(predictions, errors, results.focus),
+        "calibration": draw_calibration(results),
         "learning": draw_learning_curves(curves, results),
         "changes": draw_changes(results.changes),
         "profiles": draw_profiles(results),

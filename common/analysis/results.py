@@ -6,6 +6,7 @@ import dataclasses
 from common.analysis.error_statistics import (
     INTERVAL_METHOD,
     ErrorSums,
+    calibrate,
     compare_candidates,
     compute_group_errors,
     describe_molecules,
@@ -15,6 +16,7 @@ from common.analysis.parameter_changes import Change, find_usage, list_changes, 
 from common.analysis.predictions import Index, Predictions
 from common.analysis.profiles import find_worst_molecules
 from common.analysis.records import (
+    Calibration,
     DataDescription,
     ForceFieldDescription,
     ParameterErrors,
@@ -27,6 +29,7 @@ from common.analysis.study import OPTIMUM, Run, Study, check_run
 from common.analysis.words import describe_made_worse, find_made_worse, write_verdict
 from common.data.dataset import list_sources, read_fingerprint
 from common.files.provenance import describe_versions
+from common.forcefields.covariance import load_covariance
 from common.forcefields.tensors import ParameterizedMolecules
 from common.smirnoff.offxml import read_ids
 
@@ -89,6 +92,7 @@ def collect_results(
         comparison=comparison,
         comparisons=comparisons,
         made_worse=made_worse,
+        calibration=_calibrate(study, predictions, main_candidate, focus),
         groups=groups,
         interval=INTERVAL_METHOD,
         left_out=index.left_out,
@@ -106,6 +110,14 @@ def collect_results(
         versions=describe_versions(),
     )
     return results, Tables(groups, records, changes, parameter_errors)
+
+
+def _calibrate(study: Study, predictions: Predictions, name: str, split: str) -> Calibration | None:
+    """How far the standard errors of the main candidate's energies can be trusted."""
+    [candidate] = [one for one in study.candidates if one.name == name]
+    if candidate.covariance is None:
+        return None
+    return calibrate(predictions, name, split, load_covariance(candidate.covariance).residual)
 
 
 def _list_changes(

@@ -16,7 +16,7 @@ from common.data.weighting import ConformerSelection
 from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.forcefields.parameter_file import save_parameters
 from common.molecules.mapped_smiles import compute_connectivity_key
-from common.runs.folder import CONFIG, SUMMARY, resolve_run
+from common.runs.folder import CONFIG, COVARIANCE, SUMMARY, resolve_run
 from common.runs.names import label_runs
 from common.smirnoff.find import find_force_field
 from common.smirnoff.offxml import read_force_field
@@ -180,7 +180,8 @@ def study_runs(
             starts[start] = "initial" if not starts else f"{label} initial"
             candidates.append(Candidate(starts[start], start, start))
         ends.append((starts[start], label if len(runs) > 1 else "fitted"))
-        candidates.append(Candidate(ends[-1][1], fitted, start))
+        covariance = run.folder / COVARIANCE
+        candidates.append(Candidate(ends[-1][1], fitted, start, covariance if covariance.is_file() else None))
         if len(runs) == 1 and (run.folder / "optimum.pt").is_file():
             candidates.append(Candidate(OPTIMUM, run.folder / "optimum.pt", start))
     return Study(

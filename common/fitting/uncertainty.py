@@ -75,15 +75,15 @@ def compute_uncertainty(
         source_weights: as the objective was built with.
     """
     values = trainable.to_values(force_field)
-    jacobian = _compute_jacobian(objective, trainable, values)
+    jacobian = compute_jacobian(objective, trainable, values)
     curvature = objective.energy.curvature + objective.force_weight * objective.forces.curvature
-    noise, sigmas = _compute_noise(statistics, objective, force_field, source_weights)
+    noise, sigmas = compute_noise(statistics, objective, force_field, source_weights)
     at_limit = ((values <= trainable.lower) | (values >= trainable.upper)).numpy()
     free = ~at_limit
     hessian = (jacobian.T @ curvature @ jacobian).numpy()
     spread = (jacobian.T @ noise @ jacobian).numpy()
     is_touched = numpy.diag(hessian) > 0.0
-    covariance, is_flat = _invert(hessian[numpy.ix_(free, free)], spread[numpy.ix_(free, free)])
+    covariance, is_flat = invert_curvature(hessian[numpy.ix_(free, free)], spread[numpy.ix_(free, free)])
 
     variance = numpy.where(is_touched, 0.0, numpy.inf)
     variance[free] = numpy.where(is_flat, numpy.inf, numpy.diag(covariance))
@@ -104,7 +104,7 @@ def compute_uncertainty(
     )
 
 
-def _compute_jacobian(objective: Objective, trainable: Trainable, values: torch.Tensor) -> torch.Tensor:
+def compute_jacobian(objective: Objective, trainable: Trainable, values: torch.Tensor) -> torch.Tensor:
     """dφ/dθ of the used features, θ in the columns' own units, ``shape=(n_used, n_values)``."""
 
     def compute_phi(scaled: torch.Tensor) -> torch.Tensor:
@@ -113,7 +113,7 @@ def _compute_jacobian(objective: Objective, trainable: Trainable, values: torch.
     return torch.autograd.functional.jacobian(compute_phi, values, vectorize=True) * trainable.scales
 
 
-def _compute_noise(
+def compute_noise(
     statistics: Statistics,
     objective: Objective,
     force_field: TensorForceField,
@@ -138,7 +138,7 @@ def _compute_noise(
     return noise[:-1, :-1], (variance_energy**0.5, loss_forces**0.5)
 
 
-def _invert(hessian: numpy.ndarray, spread: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+def invert_curvature(hessian: numpy.ndarray, spread: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
     """H⁻¹ V H⁻¹ on the directions that are not flat, and which variables have a share in those that are."""
     diagonal = numpy.diag(hessian)
     scale = 1.0 / numpy.sqrt(numpy.where(diagonal > 0.0, diagonal, 1.0))

@@ -311,8 +311,12 @@ def plot_profile(
     energies: collections.abc.Mapping[str, collections.abc.Sequence[float]],
     x_label: str,
     colours: collections.abc.Mapping[str, str],
+    standard_errors: collections.abc.Mapping[str, collections.abc.Sequence[float]] | None = None,
 ) -> Figure:
-    """Relative energies along an entry, quantum and force fields; lines where ``x`` is a path, else points."""
+    """Relative energies along an entry, quantum and force fields; lines where ``x`` is a path, else points.
+
+    Two standard errors either way are drawn where they are known.
+    """
     n_columns = 1 + len(energies) if len(energies) < 3 and max(map(len, energies)) < 15 else 2 - (len(energies) > 4)
     figure, axes = _make_axes(3.7, 2.1 + LEGEND_LINE * math.ceil((1 + len(energies)) / n_columns))
     is_path = x_label.startswith("dihedral")
@@ -322,6 +326,9 @@ def plot_profile(
     for style, marker, (name, values) in styles:
         how = {"linestyle": style} if is_path else {"linestyle": "", "marker": marker, "markersize": 3.5, "alpha": 0.8}
         [line] = axes.plot(x, values, color=colours[name], linewidth=1.5, **how)
+        if name in (standard_errors or {}):
+            bars = 2.0 * numpy.asarray(standard_errors[name])
+            axes.errorbar(x, values, bars, color=colours[name], linestyle="", linewidth=0.8, capsize=1.5, alpha=0.7)
         named.append((name, line))
     axes.set(xlabel=x_label, ylabel=f"energy [{ENERGY_UNIT}]")
     if is_path:

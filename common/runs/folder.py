@@ -14,6 +14,7 @@ from common.runs.names import propose_names
 from common.runs.settings import S, SettingsError, StageSettings, from_plain, to_plain
 
 CONFIG = "config.json"
+COVARIANCE = "covariance.pt"
 SUMMARY = "summary.json"
 """Written last: a run that has it has ended."""
 

@@ -1,5 +1,6 @@
 """The figures against plain loops, and the intervals against what statistics says of them."""
 
+import dataclasses
 import math
 
 import numpy
@@ -7,6 +8,7 @@ import pytest
 
 from common.analysis.error_statistics import (
     MIN_MOLECULES,
+    calibrate,
     compare_candidates,
     compute_group_errors,
     describe_molecules,
@@ -51,6 +53,7 @@ def make_predictions(entries=ENTRIES, seed: int = 0, with_weights: bool = True) 
         energies=random.normal(100.0, 5.0, (2, total)),
         force_squares=random.random((2, total)) * 100.0,
         force_magnitudes=random.random((2, total)) * 50.0,
+        standard_errors=numpy.full((2, total), numpy.nan),
         force_samples={},
     )
 
@@ -162,7 +165,15 @@ def test_intervals_are_over_molecules_and_not_over_conformers():
     once = make_predictions(entries, with_weights=False)
     arrays = {
         name: numpy.concatenate([getattr(once, name)] * 2, axis=-1)
-        for name in ("weights", "reference", "energies", "force_squares", "force_magnitudes", "n_atoms")
+        for name in (
+            "weights",
+            "reference",
+            "energies",
+            "force_squares",
+            "force_magnitudes",
+            "n_atoms",
+            "standard_errors",
+        )
     }
     twice = Predictions(once.names, once.rows * 2, once.keys * 2, force_samples={}, **arrays)
     one, two = (compute_group_errors(sum_errors(predictions))[0].candidates for predictions in (once, twice))
@@ -212,3 +223,41 @@ def test_errors_by_parameter_equal_plain_loops():
     assert records["[*:1]~[*:2]"].force_rmse_others is None
     ratios = [record.force_ratio for record in records.values() if record.force_ratio is not None]
     assert ratios == sorted(ratios, reverse=True)
+
+
+def make_calibrated(scale: float, residual: float) -> Predictions:
+    """Errors that are ``scale`` times as large as their standard errors say, with a residual on top."""
+    random = numpy.random.default_rng(1)
+    n_entries, n = 400, 25
+    predictions = make_predictions([("one", "test", f"C{i}", n, 3) for i in range(n_entries)])
+    standard_errors = random.uniform(0.5, 2.0, n_entries).repeat(n)
+    noise = scale * standard_errors * random.normal(size=n_entries * n)
+    noise = noise + residual * random.normal(size=n_entries * n)
+    energies = numpy.stack((predictions.energies[0], predictions.reference + noise))
+    known = standard_errors * (1.0 - 1.0 / n) ** 0.5  # of energies relative to the mean of their entry
+    return dataclasses.replace(
+        predictions, energies=energies, standard_errors=numpy.stack((predictions.standard_errors[0], known))
+    )
+
+
+SAMPLING = 0.02
+"""What coverages of 10,000 errors may differ by."""
+
+
+def test_errors_as_large_as_they_say_are_covered_as_they_should():
+    found = calibrate(make_calibrated(1.0, 0.0), "fitted", "test", 0.0)
+    assert found.by_parameters == pytest.approx(found.nominal, abs=SAMPLING)
+    assert found.with_residual == found.by_parameters
+    assert (found.n_energies, found.n_molecules) == (10_000, 400)
+    assert found.error == pytest.approx(found.standard_error, rel=SAMPLING)
+
+
+def test_larger_errors_are_covered_with_the_residual():
+    found = calibrate(make_calibrated(1.0, 3.0), "fitted", "all", 3.0)
+    assert found.with_residual == pytest.approx(found.nominal, abs=SAMPLING)
+    assert found.by_parameters[-2] < 0.8
+
+
+def test_without_standard_errors_there_is_no_calibration():
+    assert calibrate(make_calibrated(1.0, 0.0), "initial", "test", 0.0) is None
+    assert calibrate(make_calibrated(1.0, 0.0), "fitted", "validation", 0.0) is None

@@ -72,6 +72,7 @@ def make_results(**changes) -> Results:
         comparison=None,
         comparisons=[],
         made_worse=[],
+        calibration=None,
         groups=[group],
         interval=IntervalMethod(0.95, "bootstrap", 1000, 0, 5),
         left_out={"x": {"[C:1]": "no <pattern>"}},

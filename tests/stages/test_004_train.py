@@ -113,7 +113,7 @@ def test_everything_is_written(finished):
     assert len(events) == 2  # the curves, and the results at the end
     checkpoints = {f"checkpoints/epoch-{n:06d}.{suffix}" for n in (100, 200) for suffix in ("pt", "offxml")}
     finals = {f"{name}.{suffix}" for name in ("force-field", "best", "optimum") for suffix in ("pt", "offxml")}
-    tables = {"config.json", "splits.json", "summary.json", "parameters.csv", "checkpoints/last.pt"}
+    tables = {"config.json", "splits.json", "summary.json", "parameters.csv", "covariance.pt", "checkpoints/last.pt"}
     for_users = {"force-field-unconstrained.offxml", "force-field.md"}
     assert names == events | checkpoints | finals | tables | for_users
 
