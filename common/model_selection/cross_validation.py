@@ -145,6 +145,10 @@ class CrossValidation:
             losses.append(left_out.evaluate(x))
         return losses
 
+    def compute_shares(self, strengths: Strengths) -> numpy.ndarray:
+        """What each fold adds to the mean over the entries of all folds, ``shape=(n_folds,)``."""
+        return numpy.array(self._weights) * self.compute_losses(strengths)
+
     def __call__(self, strengths: Strengths) -> float:
         """The mean over the entries of all folds."""
-        return float(numpy.dot(self._weights, self.compute_losses(strengths)))
+        return float(self.compute_shares(strengths).sum())

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy
 import pytest
 
 from common.fitting.exact_fit import fit_valence
@@ -15,9 +16,8 @@ KINDS = (("Bonds", "k"), ("Bonds", "length"), ("Angles", "k"))
 
 def make_bowl(*centre: float):
     def evaluate(strengths):
-        return 1.0 + sum(
-            (math.log10(strengths[kind]) - middle) ** 2 for kind, middle in zip(KINDS, centre, strict=True)
-        )
+        squares = [(math.log10(strengths[kind]) - middle) ** 2 for kind, middle in zip(KINDS, centre, strict=True)]
+        return numpy.array([1.0 + sum(squares)])
 
     return evaluate
 
@@ -32,8 +32,25 @@ def test_the_search_finds_the_least_to_half_a_decade():
 
 
 def test_where_it_is_flat_all_kinds_share():
-    _, best, _ = search_strengths(KINDS, lambda strengths: 1.0 + 1e-6 * math.log10(strengths[KINDS[0]]) ** 2)
+    _, best, _ = search_strengths(
+        KINDS, lambda strengths: numpy.array([1.0 + 1e-6 * math.log10(strengths[KINDS[0]]) ** 2])
+    )
     assert len(set(best.strengths.values())) == 1
+
+
+@pytest.mark.parametrize(
+    ("gains", "is_followed"), [((5.0, 0.0, 0.0, 0.0, 0.0), False), ((1.2, 0.8, 1, 1.1, 0.9), True)]
+)
+def test_what_one_fold_alone_gains_may_be_luck(gains, is_followed):
+    """The first kind gains by another strength than the others, by as much in sum: in all folds, or in one."""
+
+    def evaluate(strengths):
+        first, *others = (math.log10(strengths[kind]) for kind in KINDS)
+        return 10.0 + sum(other**2 for other in others) + 0.1 * numpy.array(gains) * (first - 2.0) ** 2
+
+    _, best, _ = search_strengths(KINDS, evaluate)
+    assert math.log10(best.strengths[KINDS[1]]) == pytest.approx(0.0)
+    assert (best.strengths[KINDS[0]] == 100.0) == is_followed
 
 
 def test_the_search_stays_on_the_grid():
