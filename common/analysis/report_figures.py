@@ -134,11 +134,12 @@ def draw_calibration(results: Results) -> list[ReportFigure]:
     one = results.calibration
     if one is None:
         return []
-    lines = {
-        "as it should be": Band(one.nominal, one.nominal),
-        "parameters": Band(one.nominal, one.by_parameters),
-        "parameters and residual": Band(one.nominal, one.with_residual),
+    shares = {
+        "as it should be": one.nominal,
+        "parameters": one.by_parameters,
+        "parameters and residual": one.with_residual,
     }
+    lines = {name: Band(numpy.array(one.nominal), numpy.array(values)) for name, values in shares.items()}
     colours = dict(zip(lines, COLOURS, strict=False))
     figure = plot_lines(lines, "share that should be covered", "share that is covered", "", colours)
     description = f"Coverage of the energy errors of {one.candidate} by their standard errors."

@@ -326,7 +326,7 @@ def plot_profile(
     for style, marker, (name, values) in styles:
         how = {"linestyle": style} if is_path else {"linestyle": "", "marker": marker, "markersize": 3.5, "alpha": 0.8}
         [line] = axes.plot(x, values, color=colours[name], linewidth=1.5, **how)
-        if name in (standard_errors or {}):
+        if standard_errors and name in standard_errors:
             bars = 2.0 * numpy.asarray(standard_errors[name])
             axes.errorbar(x, values, bars, color=colours[name], linestyle="", linewidth=0.8, capsize=1.5, alpha=0.7)
         named.append((name, line))
