@@ -48,6 +48,7 @@ ELSEWHERE = ("torchrun", "--resume", "benchmarks.")
 FEWER = {
     "--max-heavy-atoms 6": "--max-heavy-atoms 3",
     "--molecule CCO": "--molecule CCO --name CCO",
+    "042-train-generator.py --preset example": "042-train-generator.py --n-train 30 --n-validation 5",
     "--n-molecules 1000": "--n-molecules 30",
     "--n-molecules 100": "--n-molecules 3",
 }
