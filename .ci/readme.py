@@ -49,10 +49,11 @@ FEWER = {
     "--max-heavy-atoms 6": "--max-heavy-atoms 3",
     "--molecule CCO": "--molecule CCO --name CCO",
     "042-train-generator.py --preset example": "042-train-generator.py --n-train 30 --n-validation 5",
+    "--smiles c1ccccc1 --parameters outputs/openff-2.1.0.pt": "--smiles c1ccccc1 --parameters example/starter.offxml",
     "--n-molecules 1000": "--n-molecules 30",
     "--n-molecules 100": "--n-molecules 3",
 }
-"""What a stage is asked for where a preset does not make it small, or calls it otherwise."""
+"""What a stage is asked for where a preset does not make it small, or the example has no such molecule."""
 
 PATIENCE = 60.0
 """[s] until TensorBoard must answer."""
