@@ -216,12 +216,12 @@ class Settings(StageSettings):
         )
 
 
-def name_contents(settings: Settings) -> dict[str, str]:
+def name_contents(settings: Settings, molecules: ParameterizedMolecules) -> dict[str, str]:
     """What names the contents of the files that count."""
     centre = settings.prior_centre
     return {
         "data": compute_data_fingerprint(settings.data),
-        "parameters": read_content_hash(settings.parameters),
+        "parameters": molecules.content_hash,
         "prior_centre": "" if centre is None else read_content_hash(centre),
     }
 
@@ -264,10 +264,11 @@ def run_method(fit: Fit, settings: Settings, checkpoint: Checkpoint | None) -> T
 
 def fit_again(settings: Settings, cache: pathlib.Path, machine: PassMachine) -> dict[str, typing.Any]:
     """The test errors of the same fit on other splits: a pass and a fit for each."""
+    molecules = load_parameters(settings.parameters)
 
     def make_pass(seed: int) -> Statistics:
         pass_settings = dataclasses.replace(settings, split_seed=seed).pass_settings
-        statistics = compute_statistics(settings.data, settings.parameters, cache, pass_settings, machine)
+        statistics = compute_statistics(settings.data, settings.parameters, cache, pass_settings, machine, molecules)
         assert statistics is not None  # there are no other ranks
         return statistics
 
@@ -275,7 +276,7 @@ def fit_again(settings: Settings, cache: pathlib.Path, machine: PassMachine) -> 
         parts = (setup.objectives["train"], setup.trainable, settings.trained, setup.start)
         return fit_quietly(settings.method, *parts, settings.n_epochs, settings.learning_rate)
 
-    return repeat_splits(settings.plan, load_parameters(settings.parameters), settings.split_seeds, make_pass, fit)
+    return repeat_splits(settings.plan, molecules, settings.split_seeds, make_pass, fit)
 
 
 def log_for_tensorboard(
@@ -356,11 +357,12 @@ def main() -> None:
         return
     cache = settings.statistics or settings.output.parent / "statistics"
     molecules = load_parameters(settings.parameters)
-    contents = name_contents(settings)
+    contents = name_contents(settings, molecules)
     if settings.resume is not None:
         check_contents(settings, contents, read_config(settings.resume).get("contents", {}), settings.resume)
     machine = PassMachine(settings.n_processes, settings.device)
-    statistics = compute_statistics(settings.data, settings.parameters, cache, settings.pass_settings, machine)
+    pass_settings = settings.pass_settings
+    statistics = compute_statistics(settings.data, settings.parameters, cache, pass_settings, machine, molecules)
     if statistics is None:
         return  # under torchrun, rank 0 goes on alone: what is left is a matter of seconds
     splits = statistics.splits

@@ -13,7 +13,8 @@ the process's high-water mark.
                  (written here on this project's own energy functions; the gradient is accumulated entry by entry, which
                  keeps its memory small)
     smee         the same by smee and descent themselves, where they can be imported; coordinates in float32, as they do
-    pass         common.sufficient_statistics.accumulation.compute_statistics, with its reading of the data
+    pass         common.sufficient_statistics.accumulation.compute_statistics, with its reading and checking of the
+                 data and its file; like smee's epoch it begins with the parameters read
     kernel       the Gram matrices of that pass alone, and
     BLAS         the products among them alone, on matrices of the same shapes
     epoch        one epoch of stage 004's Adam, in closed form; the mean of a thousand
@@ -48,6 +49,7 @@ from common.forcefields.energy import compute_energy, compute_forces
 from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules
 from common.forcefields.trainable import Column, Trainable, build_trainable
+from common.geometry.loop_geometry import LANES
 from common.processes.memory import measure_peak_memory
 from common.processes.stage import run_stage
 from common.processes.threads import use_one_thread
@@ -56,7 +58,6 @@ from common.sufficient_statistics.entry_grams import WeightedEntry
 from common.sufficient_statistics.gram import compute_entry_grams
 from common.sufficient_statistics.interactions import build_interactions
 from common.sufficient_statistics.linearization import Linearization
-from common.sufficient_statistics.loop_geometry import LANES
 from common.sufficient_statistics.settings import PassMachine, PassSettings
 from common.sufficient_statistics.statistics import Statistics
 
@@ -169,14 +170,17 @@ def time_smee(data: pathlib.Path, parameters: pathlib.Path) -> dict:
 
 def time_pass(data: pathlib.Path, parameters: pathlib.Path) -> dict:
     """The pass, and what it found: the loss at the start and its slope."""
+    timer = Timer()
+    molecules = load_parameters(parameters)
+    reading = timer.read()
     with tempfile.TemporaryDirectory() as cache:
         timer = Timer()
-        statistics = compute_statistics(data, parameters, cache, SETTINGS, PassMachine(n_processes=1))
+        statistics = compute_statistics(data, parameters, cache, SETTINGS, PassMachine(n_processes=1), molecules)
         seconds = timer.read()
     objective, trainable, values = build(statistics, parameters)
     loss, gradient = compute_loss_with_gradient(build_closed_form(objective, trainable), objective, values)
     found = {"loss": loss, "gradient": gradient.norm().item(), "n_features": len(statistics.features)}
-    return {**seconds, **found, "n_values": len(trainable.names)}
+    return {**seconds, **found, "n_values": len(trainable.names), "reading": reading["cpu"]}
 
 
 def build(statistics: Statistics, parameters: pathlib.Path) -> tuple[Objective, Trainable, torch.Tensor]:

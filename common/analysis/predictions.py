@@ -1,8 +1,9 @@
 """Energies and forces of every conformer under several force fields, set against the quantum reference.
 
-Everything is computed anew from the terms of ``common.forcefields.energy``, conformer by conformer, and not through the
-statistics of the fit, which this checks; what force fields have in common is computed once. The data are streamed in
-slices over processes; of the forces only sums and a bounded sample are kept, of the energies all.
+Everything is computed anew, conformer by conformer, and not through the statistics of the fit, which this checks; what
+force fields have in common is computed once, in compiled loops. Some conformers, at random, are computed a second time
+by the plain functions of ``common.forcefields.energy``. The data are streamed in slices over processes; of the forces
+only sums and a bounded sample are kept, of the energies all.
 """
 
 import collections.abc
@@ -22,7 +23,7 @@ from common.data.splits import SplitRow, assign_rows
 from common.data.weighting import ConformerSelection, weigh_conformers
 from common.files.artifacts import ArtifactError
 from common.forcefields.covariance import ParameterCovariance, compute_standard_errors, load_covariance
-from common.forcefields.evaluation import SharedEvaluation
+from common.forcefields.evaluation import Difference, SharedEvaluation, compare_with_plain
 from common.forcefields.parameter_file import load_parameters, load_values
 from common.forcefields.tensors import ParameterizedMolecules, TensorTopology
 from common.molecules.mapped_smiles import compute_connectivity_key
@@ -32,8 +33,11 @@ from common.processes.slices import cut_into_slices
 MAX_CONFORMERS_PER_SLICE = 2_000
 """What a worker takes at once."""
 
-BLOCK_SIZE = 128
-"""Conformers whose energies are computed at once: bounds the memory of large entries."""
+MAX_CHECKED = 2_000
+"""About so many conformers are computed in both ways; all where there are fewer."""
+
+CHECKED_PER_ENTRY = 8
+"""Conformers of an entry that are checked together, since setting up its molecule costs most."""
 
 MAX_SAMPLED_COMPONENTS = 200_000
 """Force components kept of each split, for plots; all where there are fewer."""
@@ -75,6 +79,7 @@ class Predictions:
             n_confs)``; NaN where they are not known, and for molecules that train.
         force_samples: by split, sampled components [kcal/mol/Angstrom] ``shape=(1 + n_candidates, n_samples)``, the
             reference first.
+        check: how far the compiled loops and the plain functions lie apart.
     """
 
     names: tuple[str, ...]
@@ -88,6 +93,7 @@ class Predictions:
     force_magnitudes: numpy.ndarray
     standard_errors: numpy.ndarray
     force_samples: dict[str, numpy.ndarray]
+    check: Difference = dataclasses.field(default_factory=Difference)
 
     @property
     def n_confs(self) -> numpy.ndarray:
@@ -185,7 +191,7 @@ def predict(
     """
     slices = cut_into_slices(rows, [row.n_confs for row in rows], MAX_CONFORMERS_PER_SLICE)
     n_workers = max(1, min(n_workers, len(slices)))
-    prepared = Prepared(_make_evaluator, (pathlib.Path(data), tuple(candidates), conformers, _choose_fractions(rows)))
+    prepared = Prepared(_make_evaluator, (pathlib.Path(data), tuple(candidates), conformers, *_choose_fractions(rows)))
     sizes = [sum(row.n_confs for row in mine) for mine in slices]
     parts = run_in_processes(prepared, slices, n_workers, sizes, "evaluate", "conformer")
     return _concatenate(list(parts))
@@ -198,15 +204,17 @@ def predict_here(
     conformers: ConformerSelection,
 ) -> Predictions:
     """As :func:`evaluate`, of candidates that are loaded, in this process; for few entries."""
-    return _Evaluator(pathlib.Path(data), dict(molecules), {}, conformers, _choose_fractions(rows))(rows)
+    return _Evaluator(pathlib.Path(data), dict(molecules), {}, conformers, *_choose_fractions(rows))(rows)
 
 
-def _choose_fractions(rows: collections.abc.Sequence[SplitRow]) -> dict[str, float]:
-    """Which fraction of the force components of each split is sampled."""
+def _choose_fractions(rows: collections.abc.Sequence[SplitRow]) -> tuple[dict[str, float], float]:
+    """Which fraction of the force components of each split is sampled, and of all conformers checked."""
     totals: dict[str, int] = {}
     for row in rows:
         totals[row.split] = totals.get(row.split, 0) + row.n_coords
-    return {split: min(1.0, MAX_SAMPLED_COMPONENTS / max(total, 1)) for split, total in totals.items()}
+    n_confs = sum(row.n_confs for row in rows)
+    fractions = {split: min(1.0, MAX_SAMPLED_COMPONENTS / max(total, 1)) for split, total in totals.items()}
+    return fractions, min(1.0, MAX_CHECKED / max(n_confs, 1))
 
 
 def _concatenate(parts: list[Predictions]) -> Predictions:
@@ -226,6 +234,7 @@ def _concatenate(parts: list[Predictions]) -> Predictions:
             split: numpy.concatenate([p.force_samples[split] for p in parts if split in p.force_samples], axis=-1)
             for split in splits
         },
+        check=functools.reduce(Difference.merge, (part.check for part in parts)),
         **joined,
     )
 
@@ -234,10 +243,14 @@ def _concatenate(parts: list[Predictions]) -> Predictions:
 
 
 def _make_evaluator(
-    data: pathlib.Path, candidates: tuple[Candidate, ...], conformers: ConformerSelection, fractions: dict[str, float]
+    data: pathlib.Path,
+    candidates: tuple[Candidate, ...],
+    conformers: ConformerSelection,
+    fractions: dict[str, float],
+    checked: float,
 ) -> "_Evaluator":
     known = {one.name: load_covariance(one.covariance) for one in candidates if one.covariance is not None}
-    return _Evaluator(data, load_candidates(candidates), known, conformers, fractions)
+    return _Evaluator(data, load_candidates(candidates), known, conformers, fractions, checked)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,6 +262,7 @@ class _Evaluator:
     covariances: dict[str, ParameterCovariance]
     conformers: ConformerSelection
     fractions: dict[str, float]
+    checked: float
 
     @functools.cached_property
     def shared(self) -> SharedEvaluation:
@@ -266,9 +280,9 @@ class _Evaluator:
 
     def evaluate_entry(self, row: SplitRow, entry: Entry) -> Predictions:
         entry, weights = weigh_conformers(entry, self.conformers)
-        topologies = [one.topologies[row.smiles] for one in self.molecules.values()]
+        topologies, shared = [one.topologies[row.smiles] for one in self.molecules.values()], self.shared
         try:
-            energies, forces = compute_in_blocks(topologies, self.shared, entry.coords)
+            energies, forces = shared.compute(topologies, entry.coords)
         except ValueError as error:
             unfit = [n for n, one in zip(self.molecules, topologies, strict=True) if one.n_atoms != entry.n_atoms]
             raise ArtifactError(
@@ -291,6 +305,7 @@ class _Evaluator:
             force_magnitudes=numpy.abs(residuals).sum(axis=-1),
             standard_errors=self.compute_standard_errors(row, entry),
             force_samples={row.split: _sample_forces(row, entry, forces, self.fractions[row.split])},
+            check=self._check(row, topologies, entry.coords, energies, forces),
         )
 
     def compute_standard_errors(self, row: SplitRow, entry: Entry) -> numpy.ndarray:
@@ -303,20 +318,23 @@ class _Evaluator:
                 found[i] = compute_standard_errors(*parts, coords)
         return found
 
-
-def compute_in_blocks(
-    topologies: collections.abc.Sequence[TensorTopology], shared: SharedEvaluation, coords: numpy.ndarray
-) -> tuple[numpy.ndarray, numpy.ndarray]:
-    """Energies [kcal/mol] ``shape=(n_candidates, n_confs)`` and forces [kcal/mol/Angstrom] in bounded memory.
-
-    Args:
-        topologies: of the molecule, for each candidate.
-        shared: the candidates' force fields.
-        coords: [Angstrom] ``shape=(n_confs, n_atoms, 3)``.
-    """
-    parts = [shared.compute(topologies, block) for block in torch.tensor(coords).split(BLOCK_SIZE)]
-    energies, forces = (torch.cat(part, dim=1).numpy() for part in zip(*parts, strict=True))
-    return energies, forces
+    def _check(
+        self,
+        row: SplitRow,
+        topologies: list[TensorTopology],
+        coords: numpy.ndarray,
+        energies: numpy.ndarray,
+        forces: numpy.ndarray,
+    ) -> Difference:
+        """Computes some conformers of some entries once more, the same on every run."""
+        random = numpy.random.default_rng([zlib.crc32(row.source.encode()), row.row, 1])
+        expected = self.checked * len(coords)
+        n_checked = min(len(coords), max(CHECKED_PER_ENTRY, round(expected)))
+        if random.random() * n_checked >= expected:
+            return Difference()
+        chosen = random.choice(len(coords), n_checked, replace=False)
+        found = energies[:, chosen], forces[:, chosen]
+        return compare_with_plain(self.shared.force_fields, topologies, coords[chosen], *found)
 
 
 def _sample_forces(row: SplitRow, entry: Entry, forces: numpy.ndarray, fraction: float) -> numpy.ndarray:

@@ -9,6 +9,7 @@ import dataclasses
 import typing
 
 from common.analysis.parameter_changes import Change
+from common.forcefields.evaluation import Difference
 from common.relaxation.records import RelaxedBenchmark, RelaxedGroup, RelaxedScan
 from common.relaxation.summary import MEASURES, choose_scans, find_relaxed_group
 
@@ -288,6 +289,7 @@ class Results:
         undetermined: the trained values that the data do not determine.
         parameter_errors: the parameters whose molecules have the largest errors.
         worst_molecules: those with the largest errors.
+        check: how far energies and forces lie from those that the plain functions give.
         runs, data, force_fields: what was analyzed.
         versions: of the programs that did it.
         relaxed: what relaxing scans and minima gave; None where none was asked for or found.
@@ -314,6 +316,7 @@ class Results:
     undetermined: list[Change]
     parameter_errors: list[ParameterErrors]
     worst_molecules: list[WorstMolecule]
+    check: Difference
     runs: list[RunDescription]
     data: DataDescription
     force_fields: dict[str, ForceFieldDescription]

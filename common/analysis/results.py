@@ -26,7 +26,7 @@ from common.analysis.records import (
     find_group,
 )
 from common.analysis.study import OPTIMUM, Run, Study, check_run
-from common.analysis.words import describe_made_worse, find_made_worse, write_verdict
+from common.analysis.words import describe_difference, describe_made_worse, find_made_worse, write_verdict
 from common.data.dataset import list_sources, read_fingerprint
 from common.files.provenance import describe_versions
 from common.forcefields.covariance import load_covariance
@@ -79,9 +79,12 @@ def collect_results(
     results = Results(
         verdict=verdict + describe_made_worse(made_worse, find_group(groups, focus).n_molecules),
         warnings=[
-            line
-            for run, ends in zip(study.runs, study.ends, strict=True)
-            for line in check_run(run, ends, study, errors, bool(index.left_out))
+            *describe_difference(predictions.check),
+            *(
+                line
+                for run, ends in zip(study.runs, study.ends, strict=True)
+                for line in check_run(run, ends, study, errors, bool(index.left_out))
+            ),
         ],
         candidates=list(errors.names),
         drawn=drawn,
@@ -104,6 +107,7 @@ def collect_results(
             record for record in parameter_errors if MIN_USERS <= record.n_molecules <= n_molecules - MIN_USERS
         ][:N_PARAMETER_ERRORS],
         worst_molecules=find_worst_molecules(study, predictions, errors, main_candidate, main_molecules),
+        check=predictions.check,
         runs=[_describe_run(*pair) for pair in zip(study.run_names, study.runs, strict=True)],
         data=DataDescription(str(study.data), _read_fingerprints(study)),
         force_fields={name: _describe_force_field(one) for name, one in molecules.items()},

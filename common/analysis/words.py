@@ -4,6 +4,7 @@ import collections.abc
 import typing
 
 from common.analysis.records import Comparison, GroupErrors, MadeWorse, MoleculeErrors, RelativeChange
+from common.forcefields.evaluation import Difference
 from common.reporting.numbers import ENERGY_UNIT, FORCE_UNIT, format_number, format_percentage
 
 _SPLIT_PHRASES = {
@@ -13,6 +14,19 @@ _SPLIT_PHRASES = {
     "new": "that the run did not know",
     "all": "of the data",
 }
+
+DIFFERENCE_TOLERANCE = 1e-9
+"""Relative: rounding stays far below."""
+
+
+def describe_difference(difference: Difference) -> list[str]:
+    """What a reader must know where energies and forces are not those of the plain functions; mostly nothing."""
+    if difference.relative <= DIFFERENCE_TOLERANCE:
+        return []
+    return [
+        f"computed a second time, by the plain functions, energies differ by up to {difference.energy:.1e} "
+        f"{ENERGY_UNIT} and forces by up to {difference.forces:.1e} {FORCE_UNIT}: believe no error here, report this"
+    ]
 
 
 def write_verdict(group: GroupErrors, comparison: Comparison | None, candidate: str) -> str:

@@ -5,6 +5,7 @@ describe them. A third, ``provenance.json``, says which stage wrote it, from wha
 written by many processes at once and never held in memory; nothing goes through the Hugging Face cache.
 """
 
+import bisect
 import collections.abc
 import contextlib
 import dataclasses
@@ -231,7 +232,7 @@ def open_dataset(folder: str | os.PathLike) -> datasets.Dataset:
             raise ValueError(
                 f"{folder}: column {name!r} is {found}, expected {expected}; run the stage that wrote it again"
             )
-    return dataset.with_format(None)
+    return dataset if dataset.format["type"] is None else dataset.with_format(None)
 
 
 def read_provenance(folder: str | os.PathLike) -> dict[str, typing.Any]:
@@ -279,17 +280,19 @@ def read_entries(
             forces; the message names the row and molecule.
     """
     table = dataset.data.table
-    columns = {name: table.column(name) for name in table.column_names}
+    batches = table.to_batches()
+    ends = numpy.cumsum([len(batch) for batch in batches]).tolist()
+    opened, columns = -1, _Columns([], {}, [], [])
     for row in range(len(table)) if rows is None else rows:
-        values = {name: column[row] for name, column in columns.items()}
-        smiles = values["smiles"].as_py()
-        lists = {name: values[name].values for name in ("coords", "energy", "forces")}
-        is_missing = {name: one is None or one.null_count == len(one) for name, one in lists.items()}
+        place = bisect.bisect_right(ends, row)
+        if place != opened:
+            opened, columns = place, _open_batch(batches[place])
+        within = row - ends[place] + len(batches[place])
+        smiles = columns.smiles[within]
+        (coords, energy, forces), missing = zip(*(one.read(within) for one in columns.numbers.values()), strict=True)
+        is_missing = dict(zip(columns.numbers, missing, strict=True))
         if is_missing["energy"] and is_missing["forces"]:
             raise ValueError(f"row {row}, {smiles}: has neither energies nor forces; leave it out of the data set")
-        coords, energy, forces = (
-            numpy.zeros(0) if one is None else one.to_numpy(zero_copy_only=False) for one in lists.values()
-        )
         if is_missing["forces"]:
             forces = numpy.full(coords.size, numpy.nan)
         n_confs = len(energy)
@@ -308,9 +311,47 @@ def read_entries(
             coords=coords.reshape(n_confs, -1, 3),
             energy=energy,
             forces=forces.reshape(n_confs, -1, 3),
-            energy_offset=values["energy_offset"].as_py() if "energy_offset" in values else 0.0,
-            entry=values["entry"].as_py() if "entry" in values else "",
+            energy_offset=columns.energy_offset[within],
+            entry=columns.entry[within],
         )
+
+
+class _Lists:
+    """A column of lists of numbers in a record batch, cut by its offsets in plain numpy: a row costs a slice."""
+
+    def __init__(self, column: pyarrow.ListArray):
+        values = column.values  # of all lists of the file's batch; offsets count in them
+        self._offsets = column.offsets.to_numpy().tolist()
+        self._values = values.to_numpy(zero_copy_only=False)  # with nulls as NaN
+        self._is_null = column.is_null().to_pylist() if column.null_count else None
+        self._has_no_number = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
+
+    def read(self, row: int) -> tuple[numpy.ndarray, bool]:
+        """The numbers of a row, and whether there are none: null, an empty list or one of nulls alone."""
+        if self._is_null is not None and self._is_null[row]:
+            return self._values[:0], True
+        begin, end = self._offsets[row], self._offsets[row + 1]
+        no_number = begin == end or (self._has_no_number is not None and bool(self._has_no_number[begin:end].all()))
+        return self._values[begin:end], no_number
+
+
+class _Columns(typing.NamedTuple):
+    """The columns of a record batch, as rows are cut from them."""
+
+    smiles: list[str]
+    numbers: dict[str, _Lists]
+    energy_offset: list[float]
+    entry: list[str]
+
+
+def _open_batch(batch: pyarrow.RecordBatch) -> _Columns:
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    return _Columns(
+        smiles=columns["smiles"].to_pylist(),
+        numbers={name: _Lists(columns[name]) for name in VALUES},
+        energy_offset=columns["energy_offset"].to_pylist() if "energy_offset" in columns else [0.0] * len(batch),
+        entry=columns["entry"].to_pylist() if "entry" in columns else [""] * len(batch),
+    )
 
 
 def read_fingerprint(folder: str | os.PathLike) -> str:

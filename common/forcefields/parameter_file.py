@@ -174,7 +174,8 @@ def load_values(path: str | os.PathLike, molecules: ParameterizedMolecules) -> P
             "run",
             detail=IS_ELSEWHERE,
         ) from error
-    return dataclasses.replace(molecules, force_field=force_field, provenance=plain["provenance"])
+    fitted = ParametersFile(path, plain["content_hash"])
+    return dataclasses.replace(molecules, force_field=force_field, provenance=plain["provenance"], fitted=fitted)
 
 
 def _replace_values(force_field: TensorForceField, values: TensorForceField) -> TensorForceField:

@@ -189,6 +189,7 @@ class ParameterizedMolecules:
         provenance: plain values: ``force_field`` (file name), ``force_field_sha256``, ``offxml`` (its text),
             ``charge_model``, ``engine``, ``versions`` (program -> version), ``created``.
         origin: the file that the topologies were read from; None where they are in none yet.
+        fitted: the file of a fitted force field that the parameters were read from; None where it is the same one.
     """
 
     force_field: TensorForceField
@@ -196,3 +197,16 @@ class ParameterizedMolecules:
     failures: dict[str, str]
     provenance: dict[str, typing.Any]
     origin: ParametersFile | None = None
+    fitted: ParametersFile | None = None
+
+    @property
+    def content_hash(self) -> str:
+        """Names the force field and the topologies, as the file does that the parameters were read from.
+
+        Raises:
+            ValueError: they are in no file yet.
+        """
+        file = self.fitted or self.origin
+        if file is None:
+            raise ValueError("these parameters were read from no file that could name them")
+        return file.content_hash

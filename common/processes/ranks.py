@@ -71,7 +71,7 @@ def join_torchrun() -> collections.abc.Iterator[Ranks]:
         torch.distributed.destroy_process_group()
 
 
-def run_ranks(function: collections.abc.Callable[..., None], args: tuple, n_processes: int) -> None:
+def run_ranks(function: collections.abc.Callable[..., object], args: tuple, n_processes: int) -> None:
     """Runs ``function(ranks, *args)`` in processes on this machine; with one, in this process.
 
     Args:

@@ -13,6 +13,7 @@ import shutil
 import time
 import typing
 
+import datasets
 import numpy
 import torch
 
@@ -23,7 +24,7 @@ from common.files.atomic import replace_atomically
 from common.files.fingerprints import compute_content_hash, compute_fingerprint
 from common.files.locks import wait_for_lock
 from common.files.tensor_file import read_tensors, read_tensors_if_whole, write_tensors
-from common.forcefields.parameter_file import load_parameters, read_content_hash
+from common.forcefields.parameter_file import load_parameters
 from common.forcefields.tensors import ParameterizedMolecules
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.processes.memory import measure_peak_memory
@@ -57,6 +58,9 @@ FOLD_MATRICES = ("energy", "forces")
 MIN_PARALLEL_SECONDS = 10.0
 """Less work than this is done in one process, unless told otherwise: to start others takes longer."""
 
+KEPT_BYTES = 50_000_000
+"""Of finished shards that a rank need not read again."""
+
 
 def compute_statistics(
     data: str | os.PathLike,
@@ -64,6 +68,7 @@ def compute_statistics(
     cache: str | os.PathLike,
     settings: PassSettings,
     machine: PassMachine | None = None,
+    molecules: ParameterizedMolecules | None = None,
 ) -> Statistics | None:
     """The statistics of a data folder: from the cache if they are there, else by one pass over the data.
 
@@ -73,6 +78,8 @@ def compute_statistics(
         cache: folder of statistics; one file for each fingerprint.
         settings: what they depend on.
         machine: with what the pass is made; by default what suits this machine.
+        molecules: what that file holds, as :func:`common.forcefields.parameter_file.load_parameters` gave it, where it
+            has been read already.
 
     Returns:
         The statistics; under torchrun on rank 0 alone, None on the others.
@@ -83,8 +90,8 @@ def compute_statistics(
     """
     data, parameters, cache = pathlib.Path(data), pathlib.Path(parameters), pathlib.Path(cache)
     machine = machine or PassMachine()
-    molecules = load_parameters(parameters)
-    path = cache / f"{compute_pass_fingerprint(data, parameters, settings)}.pt"
+    molecules = molecules or load_parameters(parameters)
+    path = cache / f"{_compute_fingerprint(data, molecules, settings)}.pt"
     if is_under_torchrun():
         with join_torchrun() as ranks:
             is_first = ranks.rank == 0
@@ -117,47 +124,87 @@ def _run_here(plan: Plan, molecules: ParameterizedMolecules, path: pathlib.Path)
     n_processes = plan.machine.n_processes
     if n_processes is None:
         n_processes = count_available_cpus() if sum(plan.costs) > MIN_PARALLEL_SECONDS else 1
-    run_ranks(_run_rank, (plan, molecules if n_processes == 1 else None, path), n_processes)
+    if n_processes == 1:
+        return _run_rank(Ranks(0, 1), plan, molecules, path)
+    run_ranks(_run_rank, (plan, None, path), n_processes)
     return load_statistics(path, molecules.force_field, False)
 
 
-def compute_pass_fingerprint(data: pathlib.Path, parameters: pathlib.Path, settings: PassSettings) -> str:
+def _compute_fingerprint(data: pathlib.Path, molecules: ParameterizedMolecules, settings: PassSettings) -> str:
     """Names everything that the statistics depend on, by content."""
     sources = {source: compute_content_hash(sorted((data / source).glob("*.arrow"))) for source in list_sources(data)}
-    return compute_fingerprint([FORMAT, sources, read_content_hash(parameters), dataclasses.asdict(settings)])
+    return compute_fingerprint([FORMAT, sources, molecules.content_hash, dataclasses.asdict(settings)])
 
 
-def _run_rank(ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None, path: pathlib.Path) -> None:
-    """What one rank does: its share of the shards, the reduction, and on rank 0 the file."""
+def _run_rank(
+    ranks: Ranks, plan: Plan, molecules: ParameterizedMolecules | None, path: pathlib.Path
+) -> Statistics | None:
+    """What one rank does: its share of the shards, the reduction, and on rank 0 the file, whose contents it gives."""
     start = time.perf_counter()
     molecules = molecules or load_parameters(plan.parameters)
     plan.work.mkdir(parents=True, exist_ok=True)
     mine = assign_shards(plan.costs, ranks.world_size)[ranks.rank]
-    missing = [i for i in mine if read_tensors_if_whole(plan.get_shard_path(i)) is None]
+    finished = _FinishedShards(plan)
+    opened: dict[str, datasets.Dataset] = {}
+    missing = [i for i in mine if not finished.has(i)]
     if ranks.rank == 0 and len(missing) < len(mine):
         print(f"pass: {len(mine) - len(missing)} of rank 0's {len(mine)} shards were finished by an earlier run")
     total = sum(row.n_confs for i in missing for row in plan.shards[i])
     description = f"pass over the data (rank 0 of {ranks.world_size})"
     with make_bar(total=total, desc=description, unit="conformer", disable=ranks.rank != 0) as bar:
         for i in missing:
-            with replace_atomically(plan.get_shard_path(i)) as beside:
-                write_tensors(_compute_shard(plan, plan.shards[i], molecules), beside)
+            source = plan.get_group(i)[0]
+            if source not in opened:
+                opened[source] = open_dataset(plan.data / source)
+            finished.write(i, _compute_shard(plan, plan.shards[i], molecules, opened[source]))
             bar.update(sum(row.n_confs for row in plan.shards[i]))
-    groups, folds = _reduce(ranks, plan, mine)
+    groups, folds = _reduce(ranks, plan, finished, mine)
     peak_memory = ranks.find_largest(measure_peak_memory())
+    statistics = None
     if ranks.rank == 0:
         seconds = time.perf_counter() - start
         costs = {"n_ranks": ranks.world_size, "seconds": seconds, "peak_memory": peak_memory}
-        save_statistics(path, _describe_pass(plan, groups, folds, molecules, path.stem, costs))
+        statistics = _describe_pass(plan, groups, folds, molecules, path.stem, costs)
+        save_statistics(path, statistics)
     ranks.wait()
     for i in mine:
         plan.get_shard_path(i).unlink(missing_ok=True)
     ranks.wait()
     if ranks.rank == 0:
         shutil.rmtree(plan.work, ignore_errors=True)
+    return statistics
 
 
-def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMolecules) -> dict[str, typing.Any]:
+class _FinishedShards:
+    """The shards of a rank: as files, so that an interrupted pass goes on from them, and as long as there are few of
+    them in memory, too.
+    """
+
+    def __init__(self, plan: Plan):
+        self._plan = plan
+        self._kept: dict[int, dict[str, typing.Any]] = {}
+        self._room = KEPT_BYTES
+
+    def has(self, i: int) -> bool:
+        """Whether an earlier run has finished it."""
+        return read_tensors_if_whole(self._plan.get_shard_path(i)) is not None
+
+    def write(self, i: int, shard: dict[str, typing.Any]) -> None:
+        with replace_atomically(self._plan.get_shard_path(i)) as beside:
+            write_tensors(shard, beside)
+        n_bytes = sum(value.nbytes for value in shard.values())
+        if n_bytes <= self._room:
+            self._kept[i] = shard
+            self._room -= n_bytes
+
+    def read(self, i: int) -> dict[str, typing.Any]:
+        """The shard, for the last time."""
+        return self._kept.pop(i, None) or read_tensors(self._plan.get_shard_path(i))
+
+
+def _compute_shard(
+    plan: Plan, rows: list[SplitRow], molecules: ParameterizedMolecules, dataset: datasets.Dataset
+) -> dict[str, typing.Any]:
     """The sums over the entries of one shard, on the features that they touch."""
     linearization = Linearization(molecules.force_field, plan.vdw_pairs)
     smiles = sorted({row.smiles for row in rows})
@@ -169,7 +216,6 @@ def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMol
 
     def iterate_entries() -> collections.abc.Iterator[WeightedEntry]:
         nonlocal n_conformers, n_energies, n_forces
-        dataset = open_dataset(plan.data / rows[0].source)
         for row, entry in zip(rows, read_entries(dataset, [row.row for row in rows]), strict=True):
             entry, weights = weigh_conformers(entry, plan.conformers)
             n_conformers += entry.n_confs
@@ -178,13 +224,14 @@ def _compute_shard(plan: Plan, rows: list[SplitRow], molecules: ParameterizedMol
             yield WeightedEntry(entry, places[row.smiles], weights)
 
     sums = GramSums(touched, MATRICES, device)
+    located = [sums.locate(features) for features in interactions.features]
     sum_squared_weights = 0.0
     phi = linearization.compute(molecules.force_field)
     for grams in compute_entry_grams(iterate_entries(), interactions, phi, device, plan.machine.chunk_bytes):
         squared_weights = float(grams.source.weights @ grams.source.weights)
         sum_squared_weights += squared_weights if grams.source.entry.has_energies else 0.0
         sums.add(
-            grams.features,
+            located[grams.source.molecule_idx],
             {
                 "energy": (grams.energy, 1.0),
                 "forces": (grams.forces, 1.0),
@@ -212,7 +259,7 @@ class _Totals:
     def add(self, shard: dict[str, typing.Any]) -> None:
         """Adds what :func:`_compute_shard` gave."""
         matrices = {name: (shard[name], 1.0) for name in self.grams.matrices}
-        self.grams.add(shard["features"].numpy(), matrices)
+        self.grams.add(self.grams.locate(shard["features"].numpy()), matrices)
         self.counts.add_(shard["counts"])
         self.sum_squared_weights.add_(shard["sum_squared_weights"])
 
@@ -224,7 +271,7 @@ class _Totals:
 
 
 def _reduce(
-    ranks: Ranks, plan: Plan, mine: list[int]
+    ranks: Ranks, plan: Plan, finished: _FinishedShards, mine: list[int]
 ) -> tuple[dict[tuple[str, str], dict[str, torch.Tensor]], dict[tuple[str, int], dict[str, torch.Tensor]]]:
     """Adds up the shards by group and by fold, first of this rank, then over all: each shard is read once.
 
@@ -242,7 +289,7 @@ def _reduce(
             if name[1] != NO_FOLD
         }
         for i in sorted(set(its) & set(mine)):
-            shard = read_tensors(plan.get_shard_path(i))
+            shard = finished.read(i)
             of_groups[plan.get_group(i)].add(shard)
             if plan.get_fold(i) in of_folds:
                 of_folds[plan.get_fold(i)].add(shard)

@@ -7,7 +7,7 @@ import numpy
 import torch
 
 from common.data.dataset import Entry
-from common.sufficient_statistics.loop_geometry import compile_loop
+from common.geometry.loop_geometry import compile_loop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,23 +60,23 @@ class GramSums:
         self._features = features
         size = (len(features) + 1,) * 2
         self.matrices = {name: torch.zeros(size, dtype=torch.float64, device=device) for name in names}
+        is_here = torch.device(device).type == "cpu"
+        self._arrays = {name: matrix.numpy() for name, matrix in self.matrices.items()} if is_here else {}
 
-    def add(
-        self,
-        features: numpy.ndarray,
-        matrices: collections.abc.Mapping[str, tuple[torch.Tensor, float]],
-    ) -> None:
+    def locate(self, features: numpy.ndarray) -> numpy.ndarray:
+        """Where matrices of these features, ``shape=(n,)`` int64 ascending, and the residual are added to."""
+        return numpy.append(numpy.searchsorted(self._features, features), len(self._features))
+
+    def add(self, place: numpy.ndarray, matrices: collections.abc.Mapping[str, tuple[torch.Tensor, float]]) -> None:
         """Adds matrices, each times a factor.
 
         Args:
-            features: those that they have, ``shape=(n,)`` int64, ascending.
+            place: where, as :meth:`locate` says, ``shape=(n + 1,)``.
             matrices: by name of the sum, ``shape=(n + 1, n + 1)``, on the device.
         """
-        place = numpy.append(numpy.searchsorted(self._features, features), len(self._features))
         for name, (matrix, factor) in matrices.items():
-            total = self.matrices[name]
-            if total.device.type == "cpu":
-                _add(total.numpy(), place, matrix.numpy(), factor)
+            if name in self._arrays:
+                _add(self._arrays[name], place, matrix.numpy(), factor)
             else:
-                idxs = torch.from_numpy(place).to(total.device)
-                total[idxs[:, None], idxs] += factor * matrix
+                idxs = torch.from_numpy(place).to(matrix.device)
+                self.matrices[name][idxs[:, None], idxs] += factor * matrix

@@ -7,13 +7,16 @@ the reference minimum, periodicity and phase, the strength of each non-bonded pa
 
 import collections.abc
 import dataclasses
+import typing
 
 import numpy
 import torch
 
 from common.forcefields.energy import find_scaled_pairs, mix_lorentz_berthelot
-from common.forcefields.tensors import TensorForceField, TensorTopology
+from common.forcefields.loop_evaluation import fill_scales
+from common.forcefields.tensors import TensorForceField, TensorTopology, ValenceParameterMap
 from common.forcefields.terms import N_PARTICLES
+from common.geometry.loop_geometry import compile_loop
 from common.sufficient_statistics.linearization import MINIMUM_COLUMNS, Linearization
 from common.units import COULOMB_CONSTANT
 
@@ -80,142 +83,194 @@ def build_interactions(
     device: str | torch.device = "cpu",
 ) -> Interactions:
     """Lays out the interactions of molecules for the force field that ``linearization`` refers to."""
-    builder = _Builder(linearization)
-    per_molecule = [builder.build(topology) for topology in topologies]
-    tables = {name: _concatenate([tables[name] for tables, _ in per_molecule], device) for name in builder.names}
+    n_features = linearization.n_features
+    harmonic = {type_: _build_harmonic(topologies, type_, linearization) for type_ in MINIMUM_COLUMNS}
+    dihedrals, torsions = _build_torsions(topologies, linearization)
+    pairs, trained_pairs = _build_pairs(topologies, linearization)
+    # bonds, angles and trained pairs have two features each, which follow one another
+    doubled = (*harmonic.values(), trained_pairs)
+    keys = [rows.molecules * n_features + rows.values["feature"] for rows in (*doubled, torsions)]
+    used = numpy.unique(numpy.concatenate([*keys, *(one + 1 for one in keys[: len(doubled)])]))
+    ends = numpy.searchsorted(used, n_features * numpy.arange(len(topologies) + 1))
+    for rows, key in zip((*doubled, torsions), keys, strict=True):
+        rows.values["feature"] = numpy.searchsorted(used, key) - ends[rows.molecules]
     return Interactions(
-        harmonic={type_: tables[type_] for type_ in MINIMUM_COLUMNS},
-        dihedrals=tables["dihedrals"],
-        torsions=tables["torsions"],
-        pairs=tables["pairs"],
-        trained_pairs=tables["trained_pairs"],
-        features=[features for _, features in per_molecule],
+        harmonic={type_: _make_table(rows, len(topologies), device) for type_, rows in harmonic.items()},
+        dihedrals=_make_table(dihedrals, len(topologies), device),
+        torsions=_make_table(torsions, len(topologies), device),
+        pairs=_make_table(pairs, len(topologies), device),
+        trained_pairs=_make_table(trained_pairs, len(topologies), device),
+        features=numpy.split(used % max(n_features, 1), ends[1:-1]) if topologies else [],
         n_atoms=[topology.n_atoms for topology in topologies],
     )
 
 
-def _concatenate(tables: list[dict[str, numpy.ndarray]], device: str | torch.device) -> InteractionTable:
-    counts = numpy.array([next(iter(table.values())).shape[-1] for table in tables], dtype=numpy.int64)
-    values = {
-        name: torch.from_numpy(numpy.concatenate([table[name] for table in tables], axis=-1)).to(device)
-        for name in tables[0]
-    }
+class _Rows(typing.NamedTuple):
+    """Interactions of all molecules: ``molecules`` says whose, ascending; ``values`` as in ``InteractionTable``."""
+
+    molecules: numpy.ndarray
+    values: dict[str, numpy.ndarray]
+
+
+def _make_table(rows: _Rows, n_molecules: int, device: str | torch.device) -> InteractionTable:
+    counts = numpy.bincount(rows.molecules, minlength=n_molecules)
+    values = {name: torch.from_numpy(numpy.ascontiguousarray(array)).to(device) for name, array in rows.values.items()}
     return InteractionTable(
         torch.from_numpy(counts).to(device), torch.from_numpy(numpy.cumsum(counts) - counts).to(device), values
     )
 
 
-class _Builder:
-    """Works out the tables of one molecule after another; holds what depends on the force field alone."""
+def _join(arrays: collections.abc.Sequence[torch.Tensor], *width: int) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """One array of all, and for each of its rows which one it comes from."""
+    owners = numpy.repeat(numpy.arange(len(arrays)), [one.shape[0] for one in arrays])
+    return owners, torch.cat([torch.zeros((0, *width), dtype=torch.int64), *arrays]).numpy()
 
-    names = (*MINIMUM_COLUMNS, "dihedrals", "torsions", "pairs", "trained_pairs")
 
-    def __init__(self, linearization: Linearization):
-        force_field: TensorForceField = linearization.reference
-        self.potentials = force_field.potentials_by_type
-        self.starts = linearization.starts
-        self.values = {
-            type_: {name: potential.column(name).numpy() for name in potential.parameter_cols}
-            for type_, potential in self.potentials.items()
-        }
-        self.n_types = len(self.potentials["vdW"].parameters) if "vdW" in self.potentials else 0
-        pairs = linearization.vdw_pairs.numpy()
-        # one number for each pair of types; ascending, as Linearization's pairs are, so that it can be searched in
-        self.pair_keys = pairs[:, 0] * self.n_types + pairs[:, 1]
+def _read_columns(
+    linearization: Linearization, type_: str, names: collections.abc.Iterable[str]
+) -> list[numpy.ndarray]:
+    potential = linearization.reference.potentials_by_type.get(type_)
+    return [numpy.zeros(0) if potential is None else potential.column(name).numpy() for name in names]
 
-    def build(self, topology: TensorTopology) -> tuple[dict[str, dict[str, numpy.ndarray]], numpy.ndarray]:
-        """The tables of one molecule by name, and the features that it uses."""
-        tables = {type_: self._build_harmonic(topology, type_) for type_ in MINIMUM_COLUMNS}
-        tables["dihedrals"], tables["torsions"] = self._build_torsions(topology)
-        tables["pairs"], tables["trained_pairs"] = self._build_pairs(topology)
-        # bonds, angles and trained pairs have two features each, which follow one another
-        doubled = numpy.concatenate([tables[name]["feature"] for name in (*MINIMUM_COLUMNS, "trained_pairs")])
-        used = numpy.unique(numpy.concatenate([doubled, doubled + 1, tables["torsions"]["feature"]]))
-        for name in (*MINIMUM_COLUMNS, "torsions", "trained_pairs"):
-            tables[name]["feature"] = numpy.searchsorted(used, tables[name]["feature"])
-        return tables, used
 
-    def _read_map(self, topology: TensorTopology, type_: str, n_particles: int) -> tuple[numpy.ndarray, numpy.ndarray]:
-        if type_ not in self.potentials or type_ not in topology.parameters:
-            return numpy.zeros((0, n_particles), dtype=numpy.int64), numpy.zeros(0, dtype=numpy.int64)
-        map_ = topology.get_valence_map(type_)
-        return map_.particle_idxs.numpy().reshape(-1, n_particles), map_.parameter_idxs.numpy()
+def _join_maps(
+    topologies: collections.abc.Sequence[TensorTopology], type_: str, linearization: Linearization
+) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+    """Of all interactions of a valence type: the molecule, the atoms, ``shape=(n, n_particles)``, and the parameter."""
+    nothing = torch.zeros(0, dtype=torch.int64)
+    none = ValenceParameterMap(nothing.reshape(0, N_PARTICLES[type_]), nothing)
+    is_there = type_ in linearization.reference.potentials_by_type
+    maps = [one.get_valence_map(type_) if is_there and type_ in one.parameters else none for one in topologies]
+    molecules, particle_idxs = _join([map_.particle_idxs for map_ in maps], N_PARTICLES[type_])
+    return molecules, particle_idxs, _join([map_.parameter_idxs for map_ in maps])[1]
 
-    def _gather(self, type_: str, name: str, rows: numpy.ndarray) -> numpy.ndarray:
-        return self.values[type_][name][rows] if len(rows) else numpy.zeros(0)
 
-    def _build_harmonic(self, topology: TensorTopology, type_: str) -> dict[str, numpy.ndarray]:
-        particle_idxs, rows = self._read_map(topology, type_, N_PARTICLES[type_])
-        return {
-            "particle_idxs": particle_idxs.T,
-            "minimum": self._gather(type_, MINIMUM_COLUMNS[type_], rows),
-            "feature": self.starts[type_] + 2 * rows,
-        }
+def _build_harmonic(
+    topologies: collections.abc.Sequence[TensorTopology], type_: str, linearization: Linearization
+) -> _Rows:
+    molecules, particle_idxs, rows = _join_maps(topologies, type_, linearization)
+    [minimum] = _read_columns(linearization, type_, [MINIMUM_COLUMNS[type_]])
+    feature = linearization.starts[type_] + 2 * rows
+    return _Rows(molecules, {"particle_idxs": particle_idxs.T, "minimum": minimum[rows], "feature": feature})
 
-    def _build_torsions(self, topology: TensorTopology) -> tuple[dict[str, numpy.ndarray], dict[str, numpy.ndarray]]:
-        types = ("ProperTorsions", "ImproperTorsions")
-        maps = {type_: self._read_map(topology, type_, N_PARTICLES[type_]) for type_ in types}
-        particle_idxs = numpy.concatenate([idxs for idxs, _ in maps.values()])
-        # many terms share a dihedral, whose geometry is computed once: four atoms as one number, each number once
-        key = numpy.ravel_multi_index(tuple(particle_idxs.T), (topology.n_atoms,) * 4)
-        _, first, dihedral = numpy.unique(key, return_index=True, return_inverse=True)
-        constants = {
-            name: numpy.concatenate([self._gather(type_, name, rows) for type_, (_, rows) in maps.items()])
-            for name in ("periodicity", "phase", "idivf")
-        }
-        return {"particle_idxs": particle_idxs[first].T}, {
-            "dihedral": dihedral,
-            "periodicity": constants["periodicity"],
-            "phase": constants["phase"],
-            "inverse_idivf": 1.0 / constants["idivf"],
-            "feature": numpy.concatenate([self.starts[type_] + rows for type_, (_, rows) in maps.items()]),
-        }
 
-    def _build_pairs(self, topology: TensorTopology) -> tuple[dict[str, numpy.ndarray], dict[str, numpy.ndarray]]:
-        n_atoms = topology.n_atoms
-        scales = {}
-        for type_ in ("vdW", "Electrostatics"):
-            scales[type_] = numpy.zeros((n_atoms, n_atoms))
-            if type_ in self.potentials and type_ in topology.parameters:
-                pairs, factors = find_scaled_pairs(topology, self.potentials[type_])
-                scales[type_][tuple(pairs.numpy().T)] = factors.numpy()
-        i, j = numpy.nonzero((scales["vdW"] != 0.0) | (scales["Electrostatics"] != 0.0))
-        scale = scales["vdW"][i, j]
-        epsilon, sigma, feature = self._mix_types(topology, i, j, scale != 0.0)
-        trained = feature >= 0
-        return {
-            "particle_idxs": numpy.stack((i, j)),
-            "coulomb": COULOMB_CONSTANT * scales["Electrostatics"][i, j] * self._multiply_charges(topology, i, j),
-            "lj_strength": numpy.where(trained, 0.0, 4.0 * scale * epsilon),
+def _build_torsions(
+    topologies: collections.abc.Sequence[TensorTopology], linearization: Linearization
+) -> tuple[_Rows, _Rows]:
+    """The different dihedrals, and the terms, those of a molecule's propers before those of its impropers."""
+    names = ("periodicity", "phase", "idivf")
+    parts = []
+    for type_ in ("ProperTorsions", "ImproperTorsions"):
+        owners, atoms, rows = _join_maps(topologies, type_, linearization)
+        columns = [column[rows] for column in _read_columns(linearization, type_, names)]
+        parts.append((owners, atoms, linearization.starts[type_] + rows, *columns))
+    molecules, particle_idxs, feature, periodicity, phase, idivf = map(numpy.concatenate, zip(*parts, strict=True))
+    order = numpy.argsort(molecules, kind="stable")
+    molecules, particle_idxs = molecules[order], particle_idxs[order]
+    # many terms share a dihedral, whose geometry is computed once: molecule and atoms as one number, each number once
+    n = max((topology.n_atoms for topology in topologies), default=1)
+    key = numpy.ravel_multi_index((molecules, *particle_idxs.T), (max(len(topologies), 1), n, n, n, n))
+    _, first, which = numpy.unique(key, return_index=True, return_inverse=True)
+    dihedrals = _Rows(molecules[first], {"particle_idxs": particle_idxs[first].T})
+    starts = numpy.searchsorted(dihedrals.molecules, molecules)
+    terms = {"periodicity": periodicity, "phase": phase, "inverse_idivf": 1.0 / idivf, "feature": feature}
+    return dihedrals, _Rows(
+        molecules, {"dihedral": which - starts, **{name: array[order] for name, array in terms.items()}}
+    )
+
+
+def _build_pairs(
+    topologies: collections.abc.Sequence[TensorTopology], linearization: Linearization
+) -> tuple[_Rows, _Rows]:
+    """The non-bonded pairs, and those of them that are in φ."""
+    n_atoms = numpy.array([topology.n_atoms for topology in topologies], dtype=numpy.int64)
+    vdw, charges = (_join_nonbonded(topologies, type_, linearization) for type_ in ("vdW", "Electrostatics"))
+    molecules, first, second, lj_scale, coulomb_scale = _find_pairs(n_atoms, *vdw[1:], *charges[1:])
+    starts = (numpy.cumsum(n_atoms) - n_atoms)[molecules]
+    [charge] = _read_columns(linearization, "Electrostatics", ["charge"])
+    own = numpy.append(charge, 0.0)[charges[0]]
+    coulomb = COULOMB_CONSTANT * coulomb_scale * own[starts + first] * own[starts + second]
+    columns = [numpy.append(one, 1.0) for one in _read_columns(linearization, "vdW", ("epsilon", "sigma"))]
+    n_types = len(columns[0])
+    s, t = vdw[0][starts + first], vdw[0][starts + second]
+    mixed = mix_lorentz_berthelot(*(torch.from_numpy(one[rows]) for rows in (s, t) for one in columns))
+    epsilon, sigma = (one.numpy() for one in mixed)
+    # one number for each pair of types; ascending, as Linearization's pairs are, so that it can be searched in
+    pair_keys = linearization.vdw_pairs[:, 0].numpy() * n_types + linearization.vdw_pairs[:, 1].numpy()
+    trained = (lj_scale != 0.0) & (len(pair_keys) > 0)
+    place = numpy.searchsorted(pair_keys, numpy.minimum(s, t)[trained] * n_types + numpy.maximum(s, t)[trained])
+    particle_idxs = numpy.stack((first, second))
+    return _Rows(
+        molecules,
+        {
+            "particle_idxs": particle_idxs,
+            "coulomb": coulomb,
+            "lj_strength": numpy.where(trained, 0.0, 4.0 * lj_scale * epsilon),
             "lj_sigma": sigma,
-        }, {
-            "particle_idxs": numpy.stack((i[trained], j[trained])),
-            "lj_scale": scale[trained],
+        },
+    ), _Rows(
+        molecules[trained],
+        {
+            "particle_idxs": particle_idxs[:, trained],
+            "lj_scale": lj_scale[trained],
             "lj_sigma": sigma[trained],
-            "feature": feature[trained],
-        }
+            "feature": linearization.starts["vdW"] + 2 * place,
+        },
+    )
 
-    def _multiply_charges(self, topology: TensorTopology, i: numpy.ndarray, j: numpy.ndarray) -> numpy.ndarray:
-        if "Electrostatics" not in self.potentials or "Electrostatics" not in topology.parameters:
-            return numpy.zeros(len(i))
-        charge = self.values["Electrostatics"]["charge"][topology.parameters["Electrostatics"].parameter_idxs.numpy()]
-        return charge[i] * charge[j]
 
-    def _mix_types(
-        self, topology: TensorTopology, i: numpy.ndarray, j: numpy.ndarray, is_scaled: numpy.ndarray
-    ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
-        """ε and σ of pairs, and their feature, -1 where they have none."""
-        if "vdW" not in self.potentials or "vdW" not in topology.parameters:
-            return numpy.zeros(len(i)), numpy.ones(len(i)), numpy.full(len(i), -1)
-        rows = topology.parameters["vdW"].parameter_idxs.numpy()
-        s, t = numpy.minimum(rows[i], rows[j]), numpy.maximum(rows[i], rows[j])
-        epsilon, sigma = (torch.from_numpy(self.values["vdW"][name]) for name in ("epsilon", "sigma"))
-        mixed = mix_lorentz_berthelot(epsilon[s], sigma[s], epsilon[t], sigma[t])
-        feature = numpy.full(len(i), -1)
-        if len(self.pair_keys):
-            place = numpy.searchsorted(self.pair_keys, s * self.n_types + t)
-            feature = numpy.where(is_scaled, self.starts["vdW"] + 2 * place, -1)
-        return mixed[0].numpy(), mixed[1].numpy(), feature
+def _join_nonbonded(
+    topologies: collections.abc.Sequence[TensorTopology], type_: str, linearization: Linearization
+) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+    """The parameter of each atom, -1 where it has none; for each molecule the factor of a pair that no exclusion names
+    and where its exclusions end; the exclusions, ``shape=(n, 2)``, and the factor of each.
+    """
+    potential = linearization.reference.potentials_by_type.get(type_)
+    rows, exclusions, scale_idxs, defaults = [], [], [], numpy.zeros(len(topologies))
+    for i, topology in enumerate(topologies):
+        if potential is None or type_ not in topology.parameters:
+            rows.append(torch.full((topology.n_atoms,), -1))
+            exclusions.append(torch.zeros((0, 2), dtype=torch.int64))
+            continue
+        map_ = topology.get_nonbonded_map(type_)
+        rows.append(map_.parameter_idxs)
+        exclusions.append(map_.exclusions)
+        scale_idxs.append(map_.exclusion_scale_idxs)
+        defaults[i] = potential.attribute("scale_15").item()
+    owners, joined = _join(exclusions, 2)
+    factors = numpy.zeros(0)
+    if potential is not None and scale_idxs:
+        factors = potential.get_scales(torch.cat(scale_idxs)).to(torch.float64).numpy()
+    ends = numpy.searchsorted(owners, numpy.arange(len(topologies)), side="right")
+    return _join(rows)[1], defaults, ends, joined, factors
+
+
+@compile_loop()
+def _find_pairs(n_atoms, default_1, ends_1, exclusions_1, factors_1, default_2, ends_2, exclusions_2, factors_2):
+    """All pairs of atoms with a factor that is not 0, for either of two potentials: the molecule, both atoms, and the
+    two factors.
+    """
+    n_pairs, widest = 0, 0
+    for n in n_atoms:
+        n_pairs += n * (n - 1) // 2
+        widest = max(widest, n)
+    idxs, scales = numpy.empty((3, n_pairs), numpy.int64), numpy.empty((2, n_pairs))
+    matrices = numpy.empty((2, widest, widest))
+    n_found, begin_1, begin_2 = 0, 0, 0
+    for molecule in range(len(n_atoms)):
+        n = n_atoms[molecule]
+        end_1, end_2 = ends_1[molecule], ends_2[molecule]
+        own_1, own_2 = exclusions_1[begin_1:end_1], exclusions_2[begin_2:end_2]
+        fill_scales(matrices[0, :n, :n], default_1[molecule], own_1, factors_1[begin_1:end_1])
+        fill_scales(matrices[1, :n, :n], default_2[molecule], own_2, factors_2[begin_2:end_2])
+        begin_1, begin_2 = end_1, end_2
+        for i in range(n):
+            for j in range(i + 1, n):
+                if matrices[0, i, j] != 0.0 or matrices[1, i, j] != 0.0:
+                    idxs[0, n_found], idxs[1, n_found], idxs[2, n_found] = molecule, i, j
+                    scales[0, n_found], scales[1, n_found] = matrices[0, i, j], matrices[1, i, j]
+                    n_found += 1
+    return idxs[0, :n_found], idxs[1, :n_found], idxs[2, :n_found], scales[0, :n_found], scales[1, :n_found]
 
 
 def find_vdw_pairs(topologies: collections.abc.Iterable[TensorTopology], force_field: TensorForceField) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Gram matrices of entries on a processor: compiled loops over a molecule's interactions, then BLAS.
 
 Some tens of conformers of an entry, a block, are handled together: each interaction is computed for all of them
-(:mod:`common.sufficient_statistics.loop_geometry`) and added to the rows of the feature matrix that it feeds, which
+(:mod:`common.geometry.loop_geometry`) and added to the rows of the feature matrix that it feeds, which
 lies in the cache as long as the block lasts; then one call of BLAS's syrk adds the block to the Gram matrix. What
 :mod:`common.sufficient_statistics.tensor_gram` has in buffers between its operations never reaches the memory here.
 """
@@ -15,9 +15,8 @@ import numpy
 import torch
 from numba.extending import get_cython_function_address
 
-from common.sufficient_statistics.entry_grams import EntryGrams, WeightedEntry
-from common.sufficient_statistics.interactions import Interactions, InteractionTable
-from common.sufficient_statistics.loop_geometry import (
+from common.forcefields.evaluation import round_periodicities
+from common.geometry.loop_geometry import (
     COORDINATE,
     COSINE_N,
     ENERGY,
@@ -36,6 +35,8 @@ from common.sufficient_statistics.loop_geometry import (
     compute_distances,
     multiply_dihedrals,
 )
+from common.sufficient_statistics.entry_grams import EntryGrams, WeightedEntry
+from common.sufficient_statistics.interactions import Interactions, InteractionTable
 
 BLOCK_BYTES = 400_000
 """Size of the feature matrix of one block: what a processor's second cache holds, and some room."""
@@ -99,9 +100,7 @@ def _lay_out(interactions: Interactions, phi: torch.Tensor) -> _Tables:
     ends = numpy.cumsum(n_features)
     tables = (*interactions.harmonic.values(), dihedrals, interactions.pairs, interactions.trained_pairs)
     bounds = [*((table.starts.numpy(), (table.starts + table.counts).numpy()) for table in tables)]
-    periodicity = torsions.values["periodicity"].numpy()
-    if not numpy.array_equal(periodicity, numpy.rint(periodicity)):
-        raise ValueError("a torsion's periodicity is no whole number; correct the force field")
+    periodicity = round_periodicities(torsions.values["periodicity"].numpy())
     return _Tables(
         bounds=numpy.ascontiguousarray(numpy.array([*bounds, (ends - n_features, ends)]).transpose(2, 0, 1)),
         bonds=_stack(interactions.harmonic["Bonds"], "feature"),
@@ -110,7 +109,7 @@ def _lay_out(interactions: Interactions, phi: torch.Tensor) -> _Tables:
         angle_minima=interactions.harmonic["Angles"].values["minimum"].numpy(),
         dihedrals=_stack(dihedrals),
         first_terms=numpy.searchsorted(which[order], numpy.arange(dihedrals.values["particle_idxs"].shape[1] + 1)),
-        terms=numpy.stack((torsions.values["feature"].numpy(), periodicity.astype(numpy.int64)), axis=1)[order],
+        terms=numpy.stack((torsions.values["feature"].numpy(), periodicity), axis=1)[order],
         term_values=numpy.stack((torsions.values["inverse_idivf"].numpy(), numpy.cos(phase), numpy.sin(phase)), axis=1)[
             order
         ],
@@ -293,7 +292,7 @@ def _accumulate(tables, space, x, rows, molecule, coords, energies, forces, weig
 
     What the entry lacks, energies or forces, is NaN, and its matrix 0. ``space`` holds the feature matrix of a block,
     ``x`` its coordinates, ``shape=(3 n_atoms, LANES)``, ``rows`` those of
-    :mod:`common.sufficient_statistics.loop_geometry`.
+    :mod:`common.geometry.loop_geometry`.
     """
     n_confs, n_atoms = coords.shape[0], coords.shape[1]
     n_components, n_rows = 3 * n_atoms, len(energy_gram)

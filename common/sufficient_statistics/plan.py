@@ -7,6 +7,7 @@ import dataclasses
 import heapq
 import itertools
 import pathlib
+import typing
 
 import numpy
 import torch
@@ -21,13 +22,16 @@ from common.forcefields.terms import VALENCE_TYPES
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.processes.slices import cut_into_slices
 from common.sufficient_statistics.interactions import find_vdw_pairs
-from common.sufficient_statistics.linearization import Linearization
+from common.sufficient_statistics.linearization import FEATURES_PER_ROW, Linearization
 from common.sufficient_statistics.settings import PassMachine, PassSettings
 
 N_SHARDS = 64
 """Into about how many pieces of equal work the pass is cut, whatever the number of ranks."""
 
-ROW_SECONDS = 2e-4
+SECONDS_PER_INTERACTION, SECONDS_PER_PRODUCT = 1e-8, 1e-10
+"""Of a conformer: what a term or pair takes, and an atom for each pair of features."""
+
+ROW_SECONDS = 6e-5
 """What a row takes, however few conformers it has."""
 
 MIN_SHARD_SECONDS = 0.25
@@ -91,19 +95,20 @@ def plan_pass(
     """
     index = [row for source in list_sources(data) for row in index_rows(data / source, molecules, parameters)]
     smiles = sorted({row.smiles for row in index})
-    parameters_of = {one: _list_parameters(molecules.topologies[one]) for one in smiles}
+    used = [molecules.topologies[one] for one in smiles]
+    pairs = find_vdw_pairs(used, molecules.force_field) if settings.with_vdw else torch.zeros((0, 2), dtype=torch.int64)
+    linearization = Linearization(molecules.force_field, pairs)
+    uses = _find_uses(used, linearization)
+    parameters_of = dict(zip(smiles, (set(one.tolist()) for one in uses.features), strict=True))
     sources: dict[str, set[str]] = {}
     for row in index:
         sources.setdefault(row.smiles, set()).add(row.source)
     splits = settings.assigned or split_molecules(smiles, settings.split, parameters_of, sources)
     folds = _deal_out([one for one in smiles if splits[one] != "test"], settings.split)
     rows = assign_rows(index, splits.__getitem__, lambda one: folds.get(one, NO_FOLD))
-    shards, costs = _cut_shards(rows, {one: _estimate_cost(molecules.topologies[one]) for one in smiles})
-    used = [molecules.topologies[one] for one in smiles]
-    pairs = find_vdw_pairs(used, molecules.force_field) if settings.with_vdw else torch.zeros((0, 2), dtype=torch.int64)
-    linearization = Linearization(molecules.force_field, pairs)
+    shards, costs = _cut_shards(rows, dict(zip(smiles, uses.costs.tolist(), strict=True)))
     work = path.with_suffix(".shards")
-    features = _find_features(used, linearization)
+    features = _find_features(uses, linearization)
     return Plan(data, parameters, work, settings.conformers, machine, shards, costs, pairs, features)
 
 
@@ -141,22 +146,39 @@ def index_rows(folder: pathlib.Path, molecules: ParameterizedMolecules, paramete
     return rows
 
 
-def _list_parameters(topology: TensorTopology) -> set[tuple[str, int]]:
-    """The valence parameters of a molecule, by type and row."""
-    return {
-        (type_, row)
-        for type_, map_ in topology.parameters.items()
-        if type_ in VALENCE_TYPES
-        for row in map_.parameter_idxs.unique().tolist()
-    }
+class _Uses(typing.NamedTuple):
+    """What molecules use.
+
+    Attributes:
+        features: for each molecule, of each valence parameter that it has the (first) feature, ascending.
+        costs: about the seconds that one conformer of each takes, ``shape=(n_molecules,)``.
+    """
+
+    features: list[numpy.ndarray]
+    costs: numpy.ndarray
 
 
-def _estimate_cost(topology: TensorTopology) -> float:
-    """About the seconds that one conformer takes: its interactions, and the product of its features with themselves."""
-    valence = [map_ for map_ in topology.parameters.values() if hasattr(map_, "particle_idxs")]
-    n_interactions = sum(len(map_.parameter_idxs) for map_ in valence) + topology.n_atoms**2 / 2
-    n_features = sum(2 * len(numpy.unique(map_.parameter_idxs.numpy())) for map_ in valence)
-    return 7e-8 * n_interactions + 2e-10 * topology.n_atoms * n_features**2  # measured on one core
+def _find_uses(topologies: list[TensorTopology], linearization: Linearization) -> _Uses:
+    owners, features = [numpy.zeros(0, dtype=numpy.int64)], [numpy.zeros(0, dtype=numpy.int64)]
+    for type_ in VALENCE_TYPES:
+        maps = [
+            (i, one.parameters[type_].parameter_idxs) for i, one in enumerate(topologies) if type_ in one.parameters
+        ]
+        owners.append(
+            numpy.repeat(numpy.array([i for i, _ in maps], dtype=numpy.int64), [rows.shape[0] for _, rows in maps])
+        )
+        rows = torch.cat([torch.zeros(0, dtype=torch.int64), *(rows for _, rows in maps)]).numpy()
+        features.append(linearization.starts[type_] + FEATURES_PER_ROW[type_] * rows)
+    n = max(linearization.n_features, 1)
+    # molecule and feature as one number, so that each pair is counted once
+    pairs = numpy.unique(numpy.concatenate(owners) * n + numpy.concatenate(features))
+    ends = numpy.searchsorted(pairs, n * numpy.arange(1, len(topologies)))
+    n_atoms = numpy.array([one.n_atoms for one in topologies])
+    n_valence = numpy.bincount(numpy.concatenate(owners), minlength=len(topologies))
+    n_features = 2 * numpy.bincount(pairs // n, minlength=len(topologies))
+    # its interactions, and the product of its features with themselves: measured on one core
+    costs = SECONDS_PER_INTERACTION * (n_valence + n_atoms**2 / 2) + SECONDS_PER_PRODUCT * n_atoms * n_features**2
+    return _Uses(numpy.split(pairs % n, ends), costs)
 
 
 def _cut_shards(rows: list[SplitRow], conformer_costs: dict[str, float]) -> tuple[list[list[SplitRow]], list[float]]:
@@ -172,11 +194,15 @@ def _cut_shards(rows: list[SplitRow], conformer_costs: dict[str, float]) -> tupl
     return shards, [sum(map(estimate, shard)) for shard in shards]
 
 
-def _find_features(topologies: list[TensorTopology], linearization: Linearization) -> torch.Tensor:
+def _find_features(uses: _Uses, linearization: Linearization) -> torch.Tensor:
     """The features that any of the molecules has."""
-    used = set().union(*(_list_parameters(topology) for topology in topologies))
+    used = set().union(*(one.tolist() for one in uses.features))
     return torch.tensor(
-        [feature for feature, row in enumerate(linearization.find_rows()) if row[0] == "vdW" or row in used],
+        [
+            feature
+            for feature, (type_, row) in enumerate(linearization.find_rows())
+            if type_ == "vdW" or linearization.get_feature(type_, row) in used
+        ],
         dtype=torch.int64,
     )
 

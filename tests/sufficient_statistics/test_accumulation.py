@@ -193,11 +193,11 @@ def test_an_interrupted_pass_goes_on_from_its_shards(inputs, tmp_path, monkeypat
     expected = run_pass(inputs, tmp_path / "undisturbed")
     compute, calls = accumulation._compute_shard, []
 
-    def fail_in_call_ten(plan, rows, molecules):
+    def fail_in_call_ten(plan, *others):
         calls.append(len(plan.shards))
         if len(calls) == 10:
             raise KeyboardInterrupt
-        return compute(plan, rows, molecules)
+        return compute(plan, *others)
 
     monkeypatch.setattr(accumulation, "_compute_shard", fail_in_call_ten)
     with pytest.raises(KeyboardInterrupt):

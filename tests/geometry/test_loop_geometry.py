@@ -4,13 +4,13 @@ import numpy
 import pytest
 import torch
 
+from common.geometry import loop_geometry
 from common.geometry.internal_coordinates import (
     compute_angles_with_gradients,
     compute_dihedrals_with_gradients,
     compute_distances_with_gradients,
 )
-from common.sufficient_statistics import loop_geometry
-from common.sufficient_statistics.loop_geometry import COORDINATE, COSINE, LANES, N_ROWS, SINE, X1, X2, X3, X4
+from common.geometry.loop_geometry import COORDINATE, COSINE, LANES, N_ROWS, SINE, X1, X2, X3, X4
 
 N = 37
 """Frames: a rest of any number that a processor takes at once."""
