@@ -3,12 +3,15 @@
 import dataclasses
 import math
 import pathlib
+import time
+
+import torch
 
 from common.fitting.adam import Best, Epochs, begin, build_delta, run_epochs
 from common.fitting.exact_fit import fit_exact, search_all
 from common.fitting.objective import Objective
 from common.fitting.optimizers import describe_end
-from common.fitting.outputs import compute_losses, describe_losses, evaluate_losses, save_force_field
+from common.fitting.outputs import compute_losses, describe_losses, evaluate_curves, save_force_field
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Trainable, TrainedColumns
 from common.processes.progress import make_bar
@@ -42,6 +45,9 @@ class Fit:
         """The starting force field, within the limits."""
         return self.trainable.to_force_field(self.trainable.to_values(self.molecules.force_field))
 
+
+WRITE_SECONDS = 1.0
+"""Curves are written so often at least, as long as the fit goes on."""
 
 BEST = "best"
 """Name of the force field of the epoch with the least validation loss, without suffix."""
@@ -82,19 +88,20 @@ def run_adam(
         best = Best(*(state["best"][name] for name in Best._fields))
         done = Epochs(checkpoint.epoch, math.nan, state["values"], state["optimizer"], best)
         print(f"going on after epoch {done.number}")
-    log = Log(fit.folder, done.number)
-    measure = build_delta(fit.objectives["train"], trainable)
+    curves = _Curves(fit, Log(fit.folder, done.number))
     if done.number == 0:
-        losses = evaluate_losses(fit.objectives, measure(values))
-        log.add_scalars(0, describe_losses(losses))
+        curves.add(0, values)
+        [losses] = curves.write()
         done = done._replace(best=Best(0, losses.get("validation", {}).get("loss", math.inf), values))
     stops = list_stops(done.number, n_epochs, checkpoint_interval)
     with make_bar(total=n_epochs, initial=done.number, desc="fit", unit="epoch") as bar:
         for epochs in run_epochs(fit.objectives, trainable, learning_rate, stops, done):
             bar.update(epochs.number - done.number)
             done = epochs
-            log.add_scalars(done.number, describe_losses(evaluate_losses(fit.objectives, measure(done.values))))
+            curves.add(done.number, done.values)
             is_interval = done.number % checkpoint_interval == 0
+            if is_interval or done.number == n_epochs or curves.is_due:
+                curves.write()
             if is_interval:
                 bar.set_postfix_str(f"loss {done.loss:.4g}", refresh=False)
                 path = fit.folder / "checkpoints" / f"epoch-{done.number:06d}"
@@ -103,7 +110,7 @@ def run_adam(
             if is_interval or done.number == n_epochs:
                 plain = {"values": done.values, "optimizer": done.optimizer_state, "best": done.best._asdict()}
                 save_checkpoint(fit.folder, Checkpoint(done.number, plain, fit.fingerprint))
-    log.close()
+    curves.log.close()
     best = done.best
     if math.isfinite(best.loss):
         print(
@@ -112,6 +119,36 @@ def run_adam(
         lines = [*fit.comments, f"after epoch {best.epoch}, where the loss on the validation molecules was least"]
         save_force_field(fit.folder / BEST, trainable.to_force_field(best.values), fit.molecules, lines)
     return trainable.to_force_field(done.values)
+
+
+class _Curves:
+    """The losses of all splits along a fit, for TensorBoard: worked out for many epochs in one product."""
+
+    def __init__(self, fit: Fit, log: Log):
+        self.log = log
+        self._fit = fit
+        self._measure = build_delta(fit.objectives["train"], fit.trainable)
+        self._numbers: list[int] = []
+        self._deltas: list[torch.Tensor] = []
+        self._written = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether somebody who watches has waited for long enough."""
+        return time.monotonic() - self._written > WRITE_SECONDS
+
+    def add(self, number: int, values: torch.Tensor) -> None:
+        """An epoch, by its number and the trained values that it led to."""
+        self._numbers.append(number)
+        self._deltas.append(self._measure(values))
+
+    def write(self) -> list[dict[str, dict[str, float]]]:
+        """The losses of the epochs since the last time, which are logged."""
+        curves = evaluate_curves(self._fit.objectives, torch.stack(self._deltas))
+        for number, losses in zip(self._numbers, curves, strict=True):
+            self.log.add_scalars(number, describe_losses(losses))
+        self._numbers, self._deltas, self._written = [], [], time.monotonic()
+        return curves
 
 
 def run_lbfgs(fit: Fit, max_iterations: int) -> TensorForceField:

@@ -61,18 +61,20 @@ def compute_losses(
         By split the loss [kcal²/mol²] without priors, its parts, and their roots [kcal/mol], [kcal/mol/Angstrom].
     """
     with torch.no_grad():
-        return evaluate_losses(objectives, next(iter(objectives.values())).compute_delta(force_field))
+        [losses] = evaluate_curves(objectives, next(iter(objectives.values())).compute_delta(force_field)[None])
+        return losses
 
 
-def evaluate_losses(
-    objectives: collections.abc.Mapping[str, Objective], delta: torch.Tensor
-) -> dict[str, dict[str, float]]:
-    """What :func:`compute_losses` gives, from δ of the force field."""
-    losses = {}
+def evaluate_curves(
+    objectives: collections.abc.Mapping[str, Objective], deltas: torch.Tensor
+) -> list[dict[str, dict[str, float]]]:
+    """What :func:`compute_losses` gives, from δ of many force fields, ``shape=(n, n_used)``."""
+    curves: list[dict[str, dict[str, float]]] = [{} for _ in deltas]
     for split, objective in objectives.items():
-        loss_energy, loss_forces = (part.item() for part in objective.evaluate_parts(delta))
-        losses[split] = _sum_parts(loss_energy, loss_forces, objective.force_weight)
-    return losses
+        parts = (form.evaluate_many(deltas).tolist() for form in (objective.energy, objective.forces))
+        for losses, loss_energy, loss_forces in zip(curves, *parts, strict=True):
+            losses[split] = _sum_parts(loss_energy, loss_forces, objective.force_weight)
+    return curves
 
 
 def describe_losses(losses: collections.abc.Mapping[str, collections.abc.Mapping[str, float]]) -> dict[str, float]:

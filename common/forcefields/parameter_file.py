@@ -29,7 +29,7 @@ from common.files.artifacts import ArtifactError, MissingArtifactError
 from common.files.atomic import replace_atomically
 from common.files.tensor_file import RefusedError, compute_tensors_hash, read_tensors, write_tensors
 from common.forcefields.plain_force_field import make_plain_force_field, read_plain_force_field
-from common.forcefields.stacking import check_stacked, stack_topologies, unstack_topologies
+from common.forcefields.stacking import StackedTopologies, check_stacked, stack_topologies
 from common.forcefields.tensors import ParameterizedMolecules, ParametersFile, TensorForceField
 
 FORMAT = 2
@@ -138,7 +138,7 @@ def _build_molecules(path: pathlib.Path, plain: dict[str, typing.Any]) -> Parame
         failures = plain["failures"]
         if not isinstance(failures, dict) or not all(isinstance(one, str) for one in (*failures, *failures.values())):
             raise ValueError("failures: no reasons by SMILES")
-        topologies = unstack_topologies(plain["topologies"])
+        topologies = StackedTopologies(plain["topologies"])
     origin = ParametersFile(path, plain["content_hash"])
     return ParameterizedMolecules(force_field, topologies, failures, plain["provenance"], origin)
 

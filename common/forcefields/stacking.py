@@ -107,48 +107,76 @@ def _share_exclusions(parameters: dict[str, dict[str, torch.Tensor]]) -> None:
 # --- and back --------------------------------------------------------------------------------------------------------
 
 
-def unstack_topologies(stacked: collections.abc.Mapping[str, typing.Any]) -> dict[str, TensorTopology]:
-    """The topologies by mapped SMILES, as views of the stacked tensors.
+class StackedTopologies(collections.abc.Mapping[str, TensorTopology]):
+    """Topologies by mapped SMILES, each made as views of the stacked tensors when it is asked for.
 
-    Args:
-        stacked: what :func:`stack_topologies` gave, or :func:`check_stacked` has passed.
+    Tens of thousands of molecules have some hundred thousand tensors, which would take longer to make, and far more
+    memory, than their numbers. The one that was asked for last is the same object as long as it is.
     """
-    split = _Splitter()
-    n_atoms, n_bonds = stacked["n_atoms"], stacked["n_bonds"]
-    atomic_nums, formal_charges = (split(stacked[name], n_atoms) for name in ATOM_FIELDS)
-    bond_idxs, bond_orders = (split(stacked[name], n_bonds) for name in BOND_FIELDS)
-    maps: dict[str, list[ParameterMap]] = {}
-    for type_, fields in stacked["parameters"].items():
-        counts = fields[_describe_maps(type_)[0]]
-        if type_ in NONBONDED_TYPES:
-            pairs = [split(fields[name], counts) for name in EXCLUSION_FIELDS]
-            maps[type_] = list(map(NonbondedParameterMap, split(fields["parameter_idxs"], n_atoms), *pairs))
-        else:
-            columns = [split(fields[name], counts) for name in ("particle_idxs", "parameter_idxs")]
-            maps[type_] = list(map(ValenceParameterMap, *columns))
-    return {
-        smiles: TensorTopology(
-            atomic_nums[i],
-            formal_charges[i],
-            bond_idxs[i],
-            bond_orders[i],
-            {type_: own[i] for type_, own in maps.items()},
+
+    def __init__(self, stacked: collections.abc.Mapping[str, typing.Any]):
+        """Takes what :func:`stack_topologies` gave, or :func:`check_stacked` has passed."""
+        self._stacked = stacked
+        self._places = {smiles: i for i, smiles in enumerate(stacked["smiles"])}
+        self._ends: dict[int, list[int]] = {}  # of the pieces of each tensor of counts, by its identity
+        self._last: tuple[str, TensorTopology] | None = None
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __iter__(self) -> collections.abc.Iterator[str]:
+        return iter(self._places)
+
+    def __contains__(self, smiles: object) -> bool:
+        return smiles in self._places
+
+    def __getitem__(self, smiles: str) -> TensorTopology:
+        if self._last is None or self._last[0] != smiles:
+            self._last = smiles, self._make(self._places[smiles])
+        return self._last[1]
+
+    def __getstate__(self) -> dict[str, typing.Any]:
+        return {"stacked": self._stacked}
+
+    def __setstate__(self, state: dict[str, typing.Any]) -> None:
+        self.__init__(state["stacked"])  # type: ignore[misc]
+
+    def _make(self, i: int) -> TensorTopology:
+        stacked = self._stacked
+        atoms, bonds = self._find(stacked["n_atoms"], i), self._find(stacked["n_bonds"], i)
+        maps: dict[str, ParameterMap] = {}
+        for type_, fields in stacked["parameters"].items():
+            own = self._find(fields[_describe_maps(type_)[0]], i)
+            if type_ in NONBONDED_TYPES:
+                pairs = [fields[name][own] for name in EXCLUSION_FIELDS]
+                maps[type_] = NonbondedParameterMap(fields["parameter_idxs"][atoms], *pairs)
+            else:
+                maps[type_] = ValenceParameterMap(fields["particle_idxs"][own], fields["parameter_idxs"][own])
+        return TensorTopology(
+            stacked["atomic_nums"][atoms],
+            stacked["formal_charges"][atoms],
+            stacked["bond_idxs"][bonds],
+            stacked["bond_orders"][bonds],
+            maps,
         )
-        for i, smiles in enumerate(stacked["smiles"])
-    }
+
+    def count_atoms(self) -> dict[str, int]:
+        """The number of atoms of each molecule."""
+        return dict(zip(self._stacked["smiles"], self._stacked["n_atoms"].tolist(), strict=True))
+
+    def _find(self, counts: torch.Tensor, i: int) -> slice:
+        """Where the numbers of molecule ``i`` stand."""
+        if id(counts) not in self._ends:
+            self._ends[id(counts)] = [0, *torch.cumsum(counts, 0).tolist()]
+        begin, end = self._ends[id(counts)][i : i + 2]
+        return slice(begin, end)
 
 
-class _Splitter:
-    """Cuts tensors into pieces; one that comes up again, as exclusions do, gives the same pieces."""
-
-    def __init__(self) -> None:
-        self._pieces: dict[tuple[int, int], tuple[torch.Tensor, ...]] = {}
-
-    def __call__(self, tensor: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        key = id(tensor), id(counts)
-        if key not in self._pieces:
-            self._pieces[key] = tensor.split(counts.tolist())
-        return self._pieces[key]
+def count_atoms(topologies: collections.abc.Mapping[str, TensorTopology]) -> dict[str, int]:
+    """The number of atoms of each molecule, by mapped SMILES."""
+    if isinstance(topologies, StackedTopologies):
+        return topologies.count_atoms()
+    return {smiles: topology.n_atoms for smiles, topology in topologies.items()}
 
 
 # --- what must hold --------------------------------------------------------------------------------------------------

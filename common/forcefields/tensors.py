@@ -5,6 +5,7 @@ difference: where smee holds a sparse assignment matrix, these hold ``parameter_
 that each interaction uses. Units: Angstrom, kcal/mol, radian, elementary charge. Values are float64, indices int64.
 """
 
+import collections.abc
 import dataclasses
 import pathlib
 import typing
@@ -193,7 +194,7 @@ class ParameterizedMolecules:
     """
 
     force_field: TensorForceField
-    topologies: dict[str, TensorTopology]
+    topologies: collections.abc.Mapping[str, TensorTopology]
     failures: dict[str, str]
     provenance: dict[str, typing.Any]
     origin: ParametersFile | None = None

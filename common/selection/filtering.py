@@ -76,9 +76,10 @@ def read_known_molecules(path: str | os.PathLike) -> KnownMolecules:
         FileNotFoundError, ValueError: as ``common.forcefields.parameter_file.load_parameters``.
     """
     from common.forcefields.parameter_file import load_parameters
+    from common.forcefields.stacking import count_atoms
 
     molecules = load_parameters(path)
-    n_atoms = {smiles: topology.n_atoms for smiles, topology in molecules.topologies.items()}
+    n_atoms = count_atoms(molecules.topologies)
     return KnownMolecules(n_atoms, molecules.failures, molecules.provenance, molecules)
 
 

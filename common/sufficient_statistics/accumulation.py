@@ -354,16 +354,19 @@ def _count_exercise(rows: list[SplitRow], molecules: ParameterizedMolecules) -> 
     keys: dict[str, int] = {}
     names = numpy.array([keys.setdefault(compute_connectivity_key(one), len(keys)) for one in n_confs], dtype=int)
     weights = numpy.array(list(n_confs.values()), dtype=int)
+    potentials = [one for one in molecules.force_field.potentials if one.type != "Electrostatics"]
+    felt_by_type: dict[str, list[numpy.ndarray]] = {potential.type: [] for potential in potentials}
+    nothing = numpy.zeros(0, dtype=int)
+    for smiles in n_confs:
+        maps = molecules.topologies[smiles].parameters
+        for type_, arrays in felt_by_type.items():
+            arrays.append(maps[type_].parameter_idxs.numpy().copy() if type_ in maps else nothing)
     counts = {}
-    for potential in molecules.force_field.potentials:
-        if potential.type == "Electrostatics":
-            continue
-        n_rows = len(potential.parameter_keys)
-        maps = [molecules.topologies[smiles].parameters.get(potential.type) for smiles in n_confs]
-        felt = [numpy.zeros(0, dtype=int) if map_ is None else map_.parameter_idxs.numpy() for map_ in maps]
+    for potential in potentials:
+        n_rows, felt = len(potential.parameter_keys), felt_by_type[potential.type]
         which = numpy.repeat(numpy.arange(len(felt)), [len(one) for one in felt])
         # each molecule and parameter as one number, so that each pair is counted once
-        pairs = numpy.unique(which * n_rows + numpy.concatenate([*felt, numpy.zeros(0, dtype=int)]))
+        pairs = numpy.unique(which * n_rows + numpy.concatenate([*felt, nothing]))
         which, felt_rows = numpy.divmod(pairs, max(n_rows, 1))
         alike = numpy.unique(names[which] * n_rows + felt_rows) % max(n_rows, 1)
         n_conformers = numpy.zeros(n_rows, dtype=int)

@@ -17,7 +17,8 @@ from common.data.index import Row, index_dataset
 from common.data.splits import NO_FOLD, SplitRow, SplitSettings, assign_folds, assign_rows, split_molecules
 from common.data.weighting import ConformerSelection
 from common.files.artifacts import ArtifactError
-from common.forcefields.tensors import ParameterizedMolecules, TensorTopology
+from common.forcefields.stacking import count_atoms
+from common.forcefields.tensors import ParameterizedMolecules
 from common.forcefields.terms import VALENCE_TYPES
 from common.molecules.mapped_smiles import compute_connectivity_key
 from common.processes.slices import cut_into_slices
@@ -36,6 +37,10 @@ ROW_SECONDS = 6e-5
 
 MIN_SHARD_SECONDS = 0.25
 """Smaller pieces would cost more to handle than to compute."""
+
+
+MOLECULES_AT_ONCE = 1_000
+"""Of which the topologies are held while their parameters are listed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +100,10 @@ def plan_pass(
     """
     index = [row for source in list_sources(data) for row in index_rows(data / source, molecules, parameters)]
     smiles = sorted({row.smiles for row in index})
-    used = [molecules.topologies[one] for one in smiles]
+    used = (molecules.topologies[one] for one in smiles)
     pairs = find_vdw_pairs(used, molecules.force_field) if settings.with_vdw else torch.zeros((0, 2), dtype=torch.int64)
     linearization = Linearization(molecules.force_field, pairs)
-    uses = _find_uses(used, linearization)
+    uses = _find_uses(molecules, smiles, linearization)
     parameters_of = dict(zip(smiles, (set(one.tolist()) for one in uses.features), strict=True))
     sources: dict[str, set[str]] = {}
     for row in index:
@@ -125,8 +130,9 @@ def index_rows(folder: pathlib.Path, molecules: ParameterizedMolecules, paramete
         ArtifactError: a molecule has no parameters, or another number of atoms than its coordinates.
     """
     rows = index_dataset(folder)
+    n_atoms_of = count_atoms(molecules.topologies)
     for row in rows:
-        if row.smiles not in molecules.topologies:
+        if row.smiles not in n_atoms_of:
             reason = molecules.failures.get(row.smiles, "it is not known there")
             raise ArtifactError(
                 f"{folder}, row {row.row}: {parameters} has no parameters for {row.smiles} ({reason}); data and "
@@ -134,7 +140,7 @@ def index_rows(folder: pathlib.Path, molecules: ParameterizedMolecules, paramete
                 "parameters",
                 "clustered data",
             )
-        n_atoms = molecules.topologies[row.smiles].n_atoms
+        n_atoms = n_atoms_of[row.smiles]
         if not row.fits(n_atoms):
             raise ArtifactError(
                 f"{folder}, row {row.row}: {row.smiles} has {n_atoms} atoms and {row.n_confs} conformers but "
@@ -158,26 +164,30 @@ class _Uses(typing.NamedTuple):
     costs: numpy.ndarray
 
 
-def _find_uses(topologies: list[TensorTopology], linearization: Linearization) -> _Uses:
-    owners, features = [numpy.zeros(0, dtype=numpy.int64)], [numpy.zeros(0, dtype=numpy.int64)]
-    for type_ in VALENCE_TYPES:
-        maps = [
-            (i, one.parameters[type_].parameter_idxs) for i, one in enumerate(topologies) if type_ in one.parameters
-        ]
-        owners.append(
-            numpy.repeat(numpy.array([i for i, _ in maps], dtype=numpy.int64), [rows.shape[0] for _, rows in maps])
-        )
-        rows = torch.cat([torch.zeros(0, dtype=torch.int64), *(rows for _, rows in maps)]).numpy()
-        features.append(linearization.starts[type_] + FEATURES_PER_ROW[type_] * rows)
+def _find_uses(molecules: ParameterizedMolecules, smiles: list[str], linearization: Linearization) -> _Uses:
+    owners, features, n_atoms = [numpy.zeros(0, dtype=numpy.int64)], [numpy.zeros(0, dtype=numpy.int64)], []
+    for first in range(0, len(smiles), MOLECULES_AT_ONCE):
+        topologies = [molecules.topologies[one] for one in smiles[first : first + MOLECULES_AT_ONCE]]
+        n_atoms += [one.n_atoms for one in topologies]
+        for type_ in VALENCE_TYPES:
+            maps = [
+                (i, one.parameters[type_].parameter_idxs)
+                for i, one in enumerate(topologies, first)
+                if type_ in one.parameters
+            ]
+            rows = torch.cat([torch.zeros(0, dtype=torch.int64), *(rows for _, rows in maps)]).numpy()
+            features.append(linearization.starts[type_] + FEATURES_PER_ROW[type_] * rows)
+            own = numpy.array([i for i, _ in maps], dtype=numpy.int64)
+            owners.append(numpy.repeat(own, [rows.shape[0] for _, rows in maps]))
     n = max(linearization.n_features, 1)
     # molecule and feature as one number, so that each pair is counted once
     pairs = numpy.unique(numpy.concatenate(owners) * n + numpy.concatenate(features))
-    ends = numpy.searchsorted(pairs, n * numpy.arange(1, len(topologies)))
-    n_atoms = numpy.array([one.n_atoms for one in topologies])
-    n_valence = numpy.bincount(numpy.concatenate(owners), minlength=len(topologies))
-    n_features = 2 * numpy.bincount(pairs // n, minlength=len(topologies))
+    ends = numpy.searchsorted(pairs, n * numpy.arange(1, len(smiles)))
+    n_valence = numpy.bincount(numpy.concatenate(owners), minlength=len(smiles))
+    n_features = 2 * numpy.bincount(pairs // n, minlength=len(smiles))
+    atoms = numpy.array(n_atoms)
     # its interactions, and the product of its features with themselves: measured on one core
-    costs = SECONDS_PER_INTERACTION * (n_valence + n_atoms**2 / 2) + SECONDS_PER_PRODUCT * n_atoms * n_features**2
+    costs = SECONDS_PER_INTERACTION * (n_valence + atoms**2 / 2) + SECONDS_PER_PRODUCT * atoms * n_features**2
     return _Uses(numpy.split(pairs % n, ends), costs)
 
 

@@ -33,3 +33,7 @@ class QuadraticForm:
     def evaluate(self, delta: torch.Tensor) -> torch.Tensor:
         """The value at ``delta``, ``shape=(n_used,)``; differentiable."""
         return delta @ (self.curvature @ delta) - 2.0 * (self.slope @ delta) + self.constant
+
+    def evaluate_many(self, deltas: torch.Tensor) -> torch.Tensor:
+        """The values at many, ``shape=(n, n_used)``, ``shape=(n,)``: one product for all."""
+        return ((deltas @ self.curvature - 2.0 * self.slope) * deltas).sum(-1) + self.constant

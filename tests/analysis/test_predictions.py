@@ -69,9 +69,8 @@ def test_smees_energies_and_forces_are_without_error(found, parity_energies):
     assert numpy.median(numpy.sqrt(found.force_squares[1] / n_components)) > 1000.0 * FORCE_TOLERANCE
 
 
-def test_two_processes_small_slices_and_blocks_give_the_same(project, rows, found, monkeypatch):
+def test_two_processes_and_small_slices_give_the_same(project, rows, found, monkeypatch):
     monkeypatch.setattr(predictions, "MAX_CONFORMERS_PER_SLICE", 100)
-    monkeypatch.setattr(predictions, "BLOCK_SIZE", 2)
     others = [
         predict(project / "data", rows, list_candidates(project), ConformerSelection(), n_workers=2),
         predict_here(project / "data", rows, load_candidates(list_candidates(project)), ConformerSelection()),
@@ -82,6 +81,18 @@ def test_two_processes_small_slices_and_blocks_give_the_same(project, rows, foun
         numpy.testing.assert_allclose(other.energies, found.energies, rtol=1e-12)
         numpy.testing.assert_allclose(other.force_squares[1], found.force_squares[1], rtol=1e-9)
         assert other.force_samples["test"].shape == found.force_samples["test"].shape
+        assert other.check.n_conformers == found.check.n_conformers
+
+
+def test_conformers_are_computed_a_second_time_by_the_plain_functions(project, rows, found, monkeypatch):
+    n_confs = int(found.n_confs.sum())
+    assert found.check.n_conformers == n_confs <= predictions.MAX_CHECKED
+    assert 0.0 < found.check.relative < 1e-12
+    monkeypatch.setattr(predictions, "MAX_CHECKED", n_confs // 3)
+    candidates = load_candidates(list_candidates(project))
+    one, two = (predict_here(project / "data", rows, candidates, ConformerSelection()).check for _ in "ab")
+    assert one == two
+    assert one.n_conformers == pytest.approx(n_confs / 3, rel=0.5)
 
 
 def test_samples_are_all_components_or_a_bounded_number_of_them(project, rows, found, monkeypatch):

@@ -17,6 +17,7 @@ from common.analysis.records import (
     WorstMolecule,
 )
 from common.analysis.report import list_facts, list_settings, render_report
+from common.forcefields.evaluation import Difference
 from common.reporting.pages import Picture
 
 
@@ -82,6 +83,7 @@ def make_results(**changes) -> Results:
         undetermined=[],
         parameter_errors=[],
         worst_molecules=[worst],
+        check=Difference(17, 1e-13, 2e-12, 1e-14),
         runs=[],
         data=DataDescription("data", {"one": "0123"}),
         force_fields={"a<b": ForceFieldDescription("f", "0", "m", "e", "today", True)},

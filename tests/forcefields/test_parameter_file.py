@@ -1,5 +1,6 @@
 """The .pt files: what is written comes back; what was not written so is refused in a line, before memory is taken."""
 
+import collections.abc
 import dataclasses
 import datetime
 import gc
@@ -26,14 +27,15 @@ from tests.helpers import change_parameters, raises_with_advice
 
 def assert_equal(first, second) -> None:
     """Records, dicts and tuples of tensors and plain values, to the last bit."""
-    assert type(first) is type(second)
+    if not isinstance(first, collections.abc.Mapping):
+        assert type(first) is type(second)
     if isinstance(first, torch.Tensor):
         assert first.dtype == second.dtype
         assert torch.equal(first, second)
     elif dataclasses.is_dataclass(first):
         for field in dataclasses.fields(first):
             assert_equal(getattr(first, field.name), getattr(second, field.name))
-    elif isinstance(first, dict):
+    elif isinstance(first, collections.abc.Mapping):
         assert list(first) == list(second)
         for name in first:
             assert_equal(first[name], second[name])
@@ -98,7 +100,8 @@ def test_text_and_exclusions_that_come_up_again_are_stored_once(saved):
     one, other = (parameters[type_]["exclusions"] for type_ in ("vdW", "Electrostatics"))
     assert one.data_ptr() == other.data_ptr()
     for topology in load_parameters(saved).topologies.values():
-        assert topology.parameters["vdW"].exclusions is topology.parameters["Electrostatics"].exclusions
+        one, other = (topology.parameters[type_].exclusions for type_ in ("vdW", "Electrostatics"))
+        assert one.data_ptr() == other.data_ptr()
 
 
 def test_exclusions_that_differ_are_kept_apart(parity_molecules, tmp_path):

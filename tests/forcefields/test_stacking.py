@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from common.forcefields.stacking import check_stacked, stack_topologies, unstack_topologies
+from common.forcefields.stacking import StackedTopologies, check_stacked, stack_topologies
 from common.forcefields.tensors import TensorForceField, TensorTopology
 
 
@@ -26,7 +26,7 @@ def test_counts_say_where_each_molecule_begins():
     assert stacked["n_bonds"].tolist() == [2, 0, 1]
     assert stacked["bond_idxs"].tolist() == [[0, 1], [1, 2], [0, 1]]  # atoms are counted within their molecule
     check_stacked(stacked, _NOTHING)
-    pieces = unstack_topologies(stacked)
+    pieces = StackedTopologies(stacked)
     assert pieces["two"].n_atoms == 1
     assert pieces["two"].bond_idxs.shape == (0, 2)
     assert pieces["three"].bond_idxs.tolist() == [[0, 1]]
@@ -40,7 +40,7 @@ def test_pieces_are_views_of_the_whole(parity_molecules):
     check_stacked(stacked, parity_molecules.force_field)
     whole = {stacked["atomic_nums"].untyped_storage().data_ptr()}
     whole |= {one.untyped_storage().data_ptr() for one in stacked["parameters"]["Bonds"].values()}
-    for topology in unstack_topologies(stacked).values():
+    for topology in StackedTopologies(stacked).values():
         map_ = topology.parameters["Bonds"]
         pieces = (topology.atomic_nums, map_.particle_idxs, map_.parameter_idxs)
         assert {piece.untyped_storage().data_ptr() for piece in pieces if piece.numel()} <= whole
@@ -49,7 +49,7 @@ def test_pieces_are_views_of_the_whole(parity_molecules):
 def test_a_molecule_of_one_atom_and_none_at_all(parity_molecules):
     stacked = stack_topologies({}, parity_molecules.force_field)
     check_stacked(stacked, parity_molecules.force_field)
-    assert unstack_topologies(stacked) == {}
+    assert StackedTopologies(stacked) == {}
     assert stacked["parameters"]["ProperTorsions"]["particle_idxs"].shape == (0, 4)
 
 
