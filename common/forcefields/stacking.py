@@ -54,6 +54,8 @@ def stack_topologies(
         ValueError: a topology has other maps.
     """
     types = list(force_field.potentials_by_type)
+    if isinstance(topologies, StackedTopologies) and list(topologies.stacked["parameters"]) == types:
+        return dict(topologies.stacked)
     for smiles, topology in topologies.items():
         if set(topology.parameters) != set(types):
             raise ValueError(f"{smiles}: has parameters of {list(topology.parameters)}, the force field of {types}")
@@ -68,6 +70,21 @@ def stack_topologies(
     stacked["parameters"] = {type_: _stack_maps(type_, [one.parameters[type_] for one in molecules]) for type_ in types}
     _share_exclusions(stacked["parameters"])
     return stacked
+
+
+def join_stacked(blocks: collections.abc.Sequence[dict[str, typing.Any]]) -> dict[str, typing.Any]:
+    """Stacked topologies of one force field, at least one block of them, as one."""
+    joined: dict[str, typing.Any] = {
+        name: torch.cat([block[name] for block in blocks])
+        for name in ("n_atoms", "n_bonds", *ATOM_FIELDS, *BOND_FIELDS)
+    }
+    joined["smiles"] = [smiles for block in blocks for smiles in block["smiles"]]
+    joined["parameters"] = {
+        type_: {name: torch.cat([block["parameters"][type_][name] for block in blocks]) for name in fields}
+        for type_, fields in blocks[0]["parameters"].items()
+    }
+    _share_exclusions(joined["parameters"])
+    return joined
 
 
 def _stack_maps(type_: str, maps: list[ParameterMap]) -> dict[str, torch.Tensor]:
@@ -115,8 +132,8 @@ class StackedTopologies(collections.abc.Mapping[str, TensorTopology]):
     """
 
     def __init__(self, stacked: collections.abc.Mapping[str, typing.Any]):
-        """Takes what :func:`stack_topologies` gave, or :func:`check_stacked` has passed."""
-        self._stacked = stacked
+        """Takes what :func:`stack_topologies` gave, or :func:`check_stacked` has passed: ``stacked``."""
+        self.stacked = stacked
         self._places = {smiles: i for i, smiles in enumerate(stacked["smiles"])}
         self._ends: dict[int, list[int]] = {}  # of the pieces of each tensor of counts, by its identity
         self._last: tuple[str, TensorTopology] | None = None
@@ -136,13 +153,13 @@ class StackedTopologies(collections.abc.Mapping[str, TensorTopology]):
         return self._last[1]
 
     def __getstate__(self) -> dict[str, typing.Any]:
-        return {"stacked": self._stacked}
+        return {"stacked": self.stacked}
 
     def __setstate__(self, state: dict[str, typing.Any]) -> None:
         self.__init__(state["stacked"])  # type: ignore[misc]
 
     def _make(self, i: int) -> TensorTopology:
-        stacked = self._stacked
+        stacked = self.stacked
         atoms, bonds = self._find(stacked["n_atoms"], i), self._find(stacked["n_bonds"], i)
         maps: dict[str, ParameterMap] = {}
         for type_, fields in stacked["parameters"].items():
@@ -162,7 +179,7 @@ class StackedTopologies(collections.abc.Mapping[str, TensorTopology]):
 
     def count_atoms(self) -> dict[str, int]:
         """The number of atoms of each molecule."""
-        return dict(zip(self._stacked["smiles"], self._stacked["n_atoms"].tolist(), strict=True))
+        return dict(zip(self.stacked["smiles"], self.stacked["n_atoms"].tolist(), strict=True))
 
     def _find(self, counts: torch.Tensor, i: int) -> slice:
         """Where the numbers of molecule ``i`` stand."""

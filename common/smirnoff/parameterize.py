@@ -12,6 +12,7 @@ import rdkit
 import torch
 from rdkit import Chem
 
+from common.forcefields.stacking import StackedTopologies, join_stacked, stack_topologies
 from common.forcefields.tensors import (
     NonbondedParameterMap,
     ParameterizedMolecules,
@@ -204,6 +205,10 @@ def collect(
     return collector
 
 
+STACKED_AT_ONCE = 500
+"""Molecules whose tensors are laid end to end together."""
+
+
 class Collector:
     """Puts molecules together; charges that a model computed become rows of Electrostatics."""
 
@@ -213,7 +218,8 @@ class Collector:
         electrostatics = [p for p in self.potentials if p.type == "Electrostatics"]
         self.charges = [p.parameters[:, 0].numpy() for p in electrostatics]
         self.charge_keys = [key for p in electrostatics for key in p.parameter_keys]
-        self.topologies: dict[str, TensorTopology] = {}
+        self._waiting: dict[str, TensorTopology] = {}
+        self._stacked: list[dict[str, typing.Any]] = []
         self.failures: dict[str, str] = {}
 
     def add(self, smiles: str, molecule: MoleculeArrays | str) -> None:
@@ -234,21 +240,31 @@ class Collector:
             self.charge_keys += [ParameterKey(smiles, i) for i in range(len(molecule.charges))]
         if charge_idxs is not None and "Electrostatics" in self.force_field.sections:
             maps["Electrostatics"] = NonbondedParameterMap(torch.from_numpy(charge_idxs), *exclusions)
-        self.topologies[smiles] = TensorTopology(
+        self._waiting[smiles] = TensorTopology(
             atomic_nums=torch.from_numpy(molecule.atomic_nums),
             formal_charges=torch.from_numpy(molecule.formal_charges),
             bond_idxs=torch.from_numpy(molecule.bond_idxs),
             bond_orders=torch.from_numpy(molecule.bond_orders),
             parameters=maps,
         )
+        if len(self._waiting) == STACKED_AT_ONCE:
+            self._stack()
+
+    def _stack(self) -> None:
+        """Lays the molecules that wait end to end: as tensors of their own they take several times the memory."""
+        self._stacked.append(stack_topologies(self._waiting, TensorForceField(tuple(self.potentials))))
+        self._waiting = {}
 
     def finish(
         self, engine: str, charge_model: str, charge_model_sha256: str, versions: dict[str, str]
     ) -> ParameterizedMolecules:
         """The record of all molecules; ``versions`` are those of programs that only this engine uses."""
+        self._stack()
+        stacked = join_stacked(self._stacked)
+        self._stacked = []
         return ParameterizedMolecules(
             force_field=TensorForceField(tuple(self._complete(potential) for potential in self.potentials)),
-            topologies=self.topologies,
+            topologies=StackedTopologies(stacked),
             failures=self.failures,
             provenance={
                 "force_field": self.force_field.name,
