@@ -3,7 +3,7 @@
 The fields are those of ``TensorTopology`` and its maps, name for name. Beside them stand, for each molecule,
 ``n_atoms`` and ``n_bonds``, for each valence type ``n_interactions``, for each non-bonded type ``n_exclusions``::
 
-    {"smiles": [...],
+    {"smiles": [...], "connectivity": [...],
      "n_atoms": (n_molecules,), "n_bonds": (n_molecules,),
      "atomic_nums": (sum of n_atoms,), "formal_charges": (sum of n_atoms,),
      "bond_idxs": (sum of n_bonds, 2), "bond_orders": (sum of n_bonds,),
@@ -13,7 +13,8 @@ The fields are those of ``TensorTopology`` and its maps, name for name. Beside t
                             "exclusions": (sum of n_exclusions, 2), "exclusion_scale_idxs": (sum of n_exclusions, 1)},
                     ...}}
 
-All tensors are int64. Atoms are counted within their molecule.
+``connectivity`` holds the molecules' connectivity keys; files of earlier versions lack it. All tensors are int64. Atoms
+are counted within their molecule.
 """
 
 import collections.abc
@@ -215,6 +216,9 @@ def check_stacked(stacked: collections.abc.Mapping[str, typing.Any], force_field
         raise ValueError("smiles: no list of text")
     if len(set(smiles)) < len(smiles):
         raise ValueError("smiles: a molecule is there twice")
+    keys = stacked.get("connectivity", smiles)
+    if not isinstance(keys, list) or len(keys) != len(smiles) or not all(isinstance(one, str) for one in keys):
+        raise ValueError("connectivity: no text for each molecule")
     potentials = force_field.potentials_by_type
     if list(stacked["parameters"]) != list(potentials):
         raise ValueError(f"topologies have {list(stacked['parameters'])}, the force field {list(potentials)}")

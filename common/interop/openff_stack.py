@@ -26,6 +26,7 @@ from common.forcefields.tensors import (
     ValenceParameterMap,
 )
 from common.forcefields.terms import ENERGY_FUNCTIONS, N_PARTICLES, NONBONDED_TYPES, PARAMETER_UNITS, VALENCE_TYPES
+from common.molecules.mapped_smiles import compute_connectivity_key
 from common.nagl.weights import find_weights, load_weights
 from common.processes.pool import Prepared
 from common.smirnoff.assignment import MAX_EXCLUDED_BONDS, Assignment, build_potentials
@@ -285,6 +286,7 @@ class StackParameterizer:
                 **_find_exclusions(topology),
             ),
             charges=charges,
+            connectivity=compute_connectivity_key(smiles),
         )
 
     def _find_terms(

@@ -5,9 +5,12 @@ the index of the atom in all tensors. SMIRNOFF means OpenEye's MDL model of arom
 ``AROMATICITY_MDL`` (https://openforcefield.github.io/standards/standards/smirnoff/#aromaticity-models).
 """
 
-import functools
+import collections.abc
 
 from rdkit import Chem, rdBase
+
+MAX_KNOWN_KEYS = 100_000
+"""Connectivity keys that are kept once they are computed."""
 
 _SANITIZE = Chem.SANITIZE_ALL ^ Chem.SANITIZE_ADJUSTHS ^ Chem.SANITIZE_SETAROMATICITY
 
@@ -81,13 +84,30 @@ def to_mapped_smiles(mol: Chem.Mol) -> str:
     return Chem.MolToSmiles(copy, isomericSmiles=True, allHsExplicit=True)
 
 
-@functools.lru_cache(maxsize=100_000)
+_known_keys: dict[str, str] = {}
+
+
 def compute_connectivity_key(mapped_smiles: str) -> str:
     """A name of the molecule that is the same whatever its atom order or stereochemistry: a canonical SMILES.
 
     Enantiomers have mirrored geometries and equal energies, so that data splits must not part them.
     """
-    return Chem.MolToSmiles(Chem.RemoveHs(from_mapped_smiles(mapped_smiles)), isomericSmiles=False)
+    key = _known_keys.get(mapped_smiles)
+    if key is None:
+        key = make_connectivity_key(from_mapped_smiles(mapped_smiles))
+        if len(_known_keys) < MAX_KNOWN_KEYS:
+            _known_keys[mapped_smiles] = key
+    return key
+
+
+def make_connectivity_key(mol: Chem.Mol) -> str:
+    """The same of a molecule that :func:`from_mapped_smiles` gave."""
+    return Chem.MolToSmiles(Chem.RemoveHs(mol), isomericSmiles=False)
+
+
+def remember_connectivity_keys(keys: collections.abc.Mapping[str, str]) -> None:
+    """Takes keys by mapped SMILES that were computed before: reading the SMILES again takes most of a millisecond."""
+    _known_keys.update(keys)
 
 
 def _parse(smiles: str) -> Chem.Mol:

@@ -22,7 +22,7 @@ from common.forcefields.tensors import (
     TensorTopology,
     ValenceParameterMap,
 )
-from common.molecules.mapped_smiles import from_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, make_connectivity_key
 from common.nagl.model import load_charge_model
 from common.processes.pool import Prepared, run_in_processes
 from common.smirnoff.assignment import Assigner, Assignment, build_potentials, list_bonds
@@ -42,7 +42,8 @@ CHUNK_SIZE = 16
 class MoleculeArrays(typing.NamedTuple):
     """A parameterised molecule on its way from a worker; the fields of ``TensorTopology`` as numpy arrays.
 
-    ``charges`` [e] is None where library charges cover the molecule or the force field has no electrostatics.
+    ``charges`` [e] is None where library charges cover the molecule or the force field has no electrostatics;
+    ``connectivity`` is its connectivity key (common.molecules.mapped_smiles).
     """
 
     atomic_nums: numpy.ndarray
@@ -51,6 +52,7 @@ class MoleculeArrays(typing.NamedTuple):
     bond_orders: numpy.ndarray
     assignment: Assignment
     charges: numpy.ndarray | None
+    connectivity: str
 
 
 Parameterize = collections.abc.Callable[[collections.abc.Sequence[str]], list[MoleculeArrays | str]]
@@ -150,6 +152,7 @@ def _collect_arrays(mol: Chem.Mol, assignment: Assignment, charges: numpy.ndarra
         bond_orders=numpy.array(orders, dtype=numpy.int64),
         assignment=assignment,
         charges=charges,
+        connectivity=make_connectivity_key(mol),
     )
 
 
@@ -218,6 +221,7 @@ class Collector:
         electrostatics = [p for p in self.potentials if p.type == "Electrostatics"]
         self.charges = [p.parameters[:, 0].numpy() for p in electrostatics]
         self.charge_keys = [key for p in electrostatics for key in p.parameter_keys]
+        self._connectivity: list[str] = []
         self._waiting: dict[str, TensorTopology] = {}
         self._stacked: list[dict[str, typing.Any]] = []
         self.failures: dict[str, str] = {}
@@ -240,6 +244,7 @@ class Collector:
             self.charge_keys += [ParameterKey(smiles, i) for i in range(len(molecule.charges))]
         if charge_idxs is not None and "Electrostatics" in self.force_field.sections:
             maps["Electrostatics"] = NonbondedParameterMap(torch.from_numpy(charge_idxs), *exclusions)
+        self._connectivity.append(molecule.connectivity)
         self._waiting[smiles] = TensorTopology(
             atomic_nums=torch.from_numpy(molecule.atomic_nums),
             formal_charges=torch.from_numpy(molecule.formal_charges),
@@ -260,7 +265,7 @@ class Collector:
     ) -> ParameterizedMolecules:
         """The record of all molecules; ``versions`` are those of programs that only this engine uses."""
         self._stack()
-        stacked = join_stacked(self._stacked)
+        stacked = {**join_stacked(self._stacked), "connectivity": self._connectivity}
         self._stacked = []
         return ParameterizedMolecules(
             force_field=TensorForceField(tuple(self._complete(potential) for potential in self.potentials)),

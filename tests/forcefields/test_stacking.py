@@ -1,9 +1,12 @@
 """Topologies laid end to end: counts say where each begins, and the pieces are views."""
 
+import pickle
+
 import pytest
 import torch
 
-from common.forcefields.stacking import StackedTopologies, check_stacked, stack_topologies
+from common.files.tensor_file import compute_tensors_hash
+from common.forcefields.stacking import StackedTopologies, check_stacked, count_atoms, join_stacked, stack_topologies
 from common.forcefields.tensors import TensorForceField, TensorTopology
 
 
@@ -44,6 +47,32 @@ def test_pieces_are_views_of_the_whole(parity_molecules):
         map_ = topology.parameters["Bonds"]
         pieces = (topology.atomic_nums, map_.particle_idxs, map_.parameter_idxs)
         assert {piece.untyped_storage().data_ptr() for piece in pieces if piece.numel()} <= whole
+
+
+def test_blocks_and_processes_make_no_difference(parity_molecules):
+    """Molecules stacked in two blocks are those stacked at once; a copy sent to another process has the same."""
+    items, force_field = list(parity_molecules.topologies.items()), parity_molecules.force_field
+    whole = stack_topologies(dict(items), force_field)
+    joined = join_stacked([stack_topologies(dict(part), force_field) for part in (items[:40], items[40:])])
+    assert compute_tensors_hash(joined) == compute_tensors_hash(whole)
+    exclusions = [joined["parameters"][type_]["exclusions"] for type_ in ("vdW", "Electrostatics")]
+    assert exclusions[0] is exclusions[1]
+    sent = pickle.loads(pickle.dumps(StackedTopologies(joined)))
+    assert stack_topologies(sent, force_field) == sent.stacked
+    assert count_atoms(sent) == count_atoms(parity_molecules.topologies)
+    for smiles, topology in items:
+        assert sent[smiles] is sent[smiles]
+        for type_, map_ in topology.parameters.items():
+            for name, tensor in vars(map_).items():
+                assert torch.equal(tensor, getattr(sent[smiles].parameters[type_], name))
+
+
+def test_each_molecule_has_a_connectivity_key_or_none_has(parity_molecules):
+    stacked = stack_topologies(parity_molecules.topologies, parity_molecules.force_field)
+    check_stacked({**stacked, "connectivity": stacked["smiles"]}, parity_molecules.force_field)
+    for keys in (stacked["smiles"][1:], [1] * len(stacked["smiles"]), "text"):
+        with pytest.raises(ValueError, match="connectivity: no text for each molecule"):
+            check_stacked({**stacked, "connectivity": keys}, parity_molecules.force_field)
 
 
 def test_a_molecule_of_one_atom_and_none_at_all(parity_molecules):

@@ -4,11 +4,14 @@ import numpy
 import pytest
 from rdkit import Chem
 
+from common.molecules import mapped_smiles
 from common.molecules.mapped_smiles import (
     compute_connectivity_key,
     from_mapped_smiles,
     from_smiles,
+    make_connectivity_key,
     perceive,
+    remember_connectivity_keys,
     to_mapped_smiles,
 )
 
@@ -91,3 +94,11 @@ def test_a_key_is_the_molecule_without_order_and_stereochemistry():
     others = {compute_connectivity_key(to_mapped_smiles(from_smiles(one))) for one in ("CC(O)F", "CCOF", "CC([O-])F")}
     assert len(others) == 3
     assert keys < others
+
+
+def test_keys_that_are_known_are_not_computed_again(monkeypatch):
+    monkeypatch.setattr(mapped_smiles, "_known_keys", {})
+    mapped = to_mapped_smiles(from_smiles("OCC"))
+    assert compute_connectivity_key(mapped) == make_connectivity_key(from_mapped_smiles(mapped)) == "CCO"
+    remember_connectivity_keys({mapped: "known"})
+    assert compute_connectivity_key(mapped) == "known"

@@ -13,7 +13,7 @@ import torch
 from common.forcefields.energy import compute_energy_by_type, compute_forces_by_type
 from common.forcefields.tensors import ParameterizedMolecules, TensorForceField, TensorTopology
 from common.forcefields.terms import VALENCE_TYPES
-from common.molecules.mapped_smiles import from_smiles, to_mapped_smiles
+from common.molecules.mapped_smiles import from_mapped_smiles, from_smiles, make_connectivity_key, to_mapped_smiles
 from common.smirnoff.offxml import read_force_field
 from common.smirnoff.parameterize import parameterize
 from tests.conftest import PARITY, read_gzipped_json
@@ -72,6 +72,11 @@ def built_in(parity_energies):
 def test_no_molecule_is_refused(built_in, parity_energies):
     assert built_in.failures == {}
     assert list(built_in.topologies) == [record["smiles"] for record in parity_energies]
+
+
+def test_connectivity_keys_are_those_of_the_smiles(built_in):
+    keys = [make_connectivity_key(from_mapped_smiles(smiles)) for smiles in built_in.topologies]
+    assert built_in.topologies.stacked["connectivity"] == keys
 
 
 def test_charges_agree(built_in, parity_molecules):
