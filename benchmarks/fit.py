@@ -304,7 +304,7 @@ def print_table(results: dict[int, dict[str, dict | None]]) -> None:
 
 def format_cell(result: dict | None) -> str:
     if result is None:
-        return "not installed"
+        return "not measured"
     return f"{result['cpu']:.2f} s ({result['wall']:.2f} s), {result['memory']:.0f} MB"
 
 
@@ -330,7 +330,10 @@ def main() -> None:
     parser.add_argument("--parameters", type=pathlib.Path, default="outputs/example/starter.pt")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of conformers")
     parser.add_argument("--rounds", type=int, default=N_ROUNDS, help="of all measurements; medians count")
-    parser.add_argument("--figure", type=pathlib.Path, help="draws time against conformers, e.g. docs/fit-time.svg")
+    parser.add_argument("--without", choices=("autograd", "smee"), nargs="+", default=(), help="what is not measured")
+    parser.add_argument(
+        "--figure", type=pathlib.Path, help="draws time against conformers, e.g. docs/figures/fit-time.svg"
+    )
     parser.add_argument("--measure", choices=MEASUREMENTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -352,7 +355,10 @@ def main() -> None:
             folder = pathlib.Path(scratch) / str(n)
             write_copies(entries, molecules, n, folder / "copies")
             rounds = [
-                {what: measure(what, folder, arguments.parameters) for what in MEASUREMENTS}
+                {
+                    what: None if what in arguments.without else measure(what, folder, arguments.parameters)
+                    for what in MEASUREMENTS
+                }
                 for _ in range(arguments.rounds)
             ]
             results[n] = {
