@@ -25,8 +25,9 @@ from common.files.artifacts import ArtifactError
 from common.forcefields.covariance import ParameterCovariance, compute_standard_errors, load_covariance
 from common.forcefields.evaluation import Difference, SharedEvaluation, compare_with_plain
 from common.forcefields.parameter_file import load_parameters, load_values
+from common.forcefields.stacking import get_connectivity_keys
 from common.forcefields.tensors import ParameterizedMolecules, TensorTopology
-from common.molecules.mapped_smiles import compute_connectivity_key
+from common.molecules.mapped_smiles import compute_connectivity_key, remember_connectivity_keys
 from common.processes.pool import Prepared, run_in_processes
 from common.processes.slices import cut_into_slices
 
@@ -131,6 +132,8 @@ def load_candidates(candidates: collections.abc.Sequence[Candidate]) -> dict[str
         FileNotFoundError, ValueError: a file is missing or damaged, or values and topologies do not belong together.
     """
     loaded = {path: load_parameters(path) for path in sorted({candidate.topologies for candidate in candidates})}
+    for one in loaded.values():
+        remember_connectivity_keys(get_connectivity_keys(one.topologies))
     return {
         one.name: (
             loaded[one.topologies] if one.values == one.topologies else load_values(one.values, loaded[one.topologies])

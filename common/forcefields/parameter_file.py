@@ -31,7 +31,6 @@ from common.files.tensor_file import RefusedError, compute_tensors_hash, read_te
 from common.forcefields.plain_force_field import make_plain_force_field, read_plain_force_field
 from common.forcefields.stacking import StackedTopologies, check_stacked, stack_topologies
 from common.forcefields.tensors import ParameterizedMolecules, ParametersFile, TensorForceField
-from common.molecules.mapped_smiles import remember_connectivity_keys
 
 FORMAT = 2
 """Version of the ``.pt`` layout that this code writes and reads."""
@@ -140,8 +139,6 @@ def _build_molecules(path: pathlib.Path, plain: dict[str, typing.Any]) -> Parame
         if not isinstance(failures, dict) or not all(isinstance(one, str) for one in (*failures, *failures.values())):
             raise ValueError("failures: no reasons by SMILES")
         topologies = StackedTopologies(plain["topologies"])
-        if "connectivity" in plain["topologies"]:
-            remember_connectivity_keys(dict(zip(topologies, plain["topologies"]["connectivity"], strict=True)))
     origin = ParametersFile(path, plain["content_hash"])
     return ParameterizedMolecules(force_field, topologies, failures, plain["provenance"], origin)
 

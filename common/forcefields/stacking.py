@@ -197,6 +197,13 @@ def count_atoms(topologies: collections.abc.Mapping[str, TensorTopology]) -> dic
     return {smiles: topology.n_atoms for smiles, topology in topologies.items()}
 
 
+def get_connectivity_keys(topologies: collections.abc.Mapping[str, TensorTopology]) -> dict[str, str]:
+    """The connectivity keys that a file has of its molecules, by mapped SMILES; none where it has none."""
+    if not isinstance(topologies, StackedTopologies) or "connectivity" not in topologies.stacked:
+        return {}
+    return dict(zip(topologies, topologies.stacked["connectivity"], strict=True))
+
+
 # --- what must hold --------------------------------------------------------------------------------------------------
 
 

@@ -25,8 +25,9 @@ from common.files.fingerprints import compute_content_hash, compute_fingerprint
 from common.files.locks import wait_for_lock
 from common.files.tensor_file import read_tensors, read_tensors_if_whole, write_tensors
 from common.forcefields.parameter_file import load_parameters
+from common.forcefields.stacking import get_connectivity_keys
 from common.forcefields.tensors import ParameterizedMolecules
-from common.molecules.mapped_smiles import compute_connectivity_key
+from common.molecules.mapped_smiles import compute_connectivity_key, remember_connectivity_keys
 from common.processes.memory import measure_peak_memory
 from common.processes.progress import make_bar
 from common.processes.ranks import Ranks, join_torchrun, run_ranks
@@ -91,6 +92,7 @@ def compute_statistics(
     data, parameters, cache = pathlib.Path(data), pathlib.Path(parameters), pathlib.Path(cache)
     machine = machine or PassMachine()
     molecules = molecules or load_parameters(parameters)
+    remember_connectivity_keys(get_connectivity_keys(molecules.topologies))
     path = cache / f"{_compute_fingerprint(data, molecules, settings)}.pt"
     if is_under_torchrun():
         with join_torchrun() as ranks:

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from common.files.tensor_file import compute_tensors_hash
-from common.forcefields.stacking import StackedTopologies, check_stacked, count_atoms, join_stacked, stack_topologies
+from common.forcefields.stacking import (
+    StackedTopologies,
+    check_stacked,
+    count_atoms,
+    get_connectivity_keys,
+    join_stacked,
+    stack_topologies,
+)
 from common.forcefields.tensors import TensorForceField, TensorTopology
 
 
@@ -70,6 +77,10 @@ def test_blocks_and_processes_make_no_difference(parity_molecules):
 def test_each_molecule_has_a_connectivity_key_or_none_has(parity_molecules):
     stacked = stack_topologies(parity_molecules.topologies, parity_molecules.force_field)
     check_stacked({**stacked, "connectivity": stacked["smiles"]}, parity_molecules.force_field)
+    assert get_connectivity_keys(StackedTopologies(stacked)) == {}
+    keys = [one[::-1] for one in stacked["smiles"]]
+    found = get_connectivity_keys(StackedTopologies({**stacked, "connectivity": keys}))
+    assert found == {smiles: smiles[::-1] for smiles in stacked["smiles"]}
     for keys in (stacked["smiles"][1:], [1] * len(stacked["smiles"]), "text"):
         with pytest.raises(ValueError, match="connectivity: no text for each molecule"):
             check_stacked({**stacked, "connectivity": keys}, parity_molecules.force_field)
