@@ -44,7 +44,7 @@ from common.fitting.source_weights import SourceWeights, get_part_weights
 from common.fitting.uncertainty import compute_uncertainty
 from common.forcefields.covariance import save_covariance
 from common.forcefields.parameter_file import load_force_field, load_parameters, read_content_hash
-from common.forcefields.tensors import TensorForceField
+from common.forcefields.tensors import ParameterizedMolecules, TensorForceField
 from common.forcefields.trainable import Column, check_columns
 from common.model_selection.parameter_covariance import estimate_covariance
 from common.model_selection.physical_checks import check_values
