@@ -48,7 +48,7 @@ class Task:
 
 def find_tasks(
     data: str | os.PathLike,
-    rows: collections.abc.Iterable[SplitRow],
+    rows: collections.abc.Sequence[SplitRow],
     topologies: collections.abc.Mapping[str, TensorTopology],
     max_scans: int,
     max_minima: int,
@@ -64,7 +64,14 @@ def find_tasks(
         max_scans, max_minima: how many entries are enough.
         first: the split whose entries are looked at first; within a split the order is random, the same every time.
         optimized: sources all of whose conformers are minima, whatever their forces.
+
+    Raises:
+        ValueError: there is no such source.
     """
+    known = {row.source for row in rows}
+    unknown = sorted(set(optimized) - known)
+    if unknown:
+        raise ValueError(f"optimized_sources: {unknown[0]!r} is none of the data sets ({', '.join(sorted(known))})")
     order = sorted(
         rows, key=lambda row: (row.split != first, zlib.crc32(f"{row.smiles} {row.source} {row.row}".encode()))
     )

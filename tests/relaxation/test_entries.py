@@ -71,5 +71,10 @@ def test_each_kind_is_found_up_to_its_limit(project):
     assert len([task for task in find(project, 0, 9, optimized=("opt",)) if task.scan is None]) == 4
 
 
+def test_a_source_that_is_not_there_is_told(project):
+    with pytest.raises(ValueError, match="'hot' is none of the data sets \\(opt, torsion\\)"):
+        find(project, 1, 1, optimized=("hot",))
+
+
 def test_the_order_is_the_same_every_time(project):
     assert [task.row for task in find(project, 9, 9)] == [task.row for task in find(project, 9, 9)]
