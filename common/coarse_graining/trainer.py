@@ -276,7 +276,7 @@ class Trainer:
         predicted = self.machinery.roll_out(start, self.learned.build_total().compute_field, windows.length)
         one, other = (Motion(*(values[0].cpu() for values in frames)) for frames in (true, predicted))
         for name, figure in plot_components(one, other, data.interval, UNITS[data.system.units]).items():
-            log.writer.add_figure(f"rollout/{name.replace('_', ' ')}", figure, epoch)
+            log.add_figure(epoch, f"rollout/{name.replace('_', ' ')}", figure)
 
     # --- keeping it --------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import socket
+import sqlite3
 
 AT_FDCWD = -100
 RENAME_EXCHANGE = 2
@@ -49,7 +50,7 @@ def name_full_disk(path: str | os.PathLike) -> collections.abc.Iterator[None]:
     """In this block, the error of a full disk is an ``OSError`` that names ``path``, whatever a library made of it."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, sqlite3.Error) as error:
         number = _find_full_disk(error)
         if number is None:
             raise
@@ -91,10 +92,12 @@ def _is_running(pid: int) -> bool:
 
 
 def _find_full_disk(error: BaseException | None) -> int | None:
-    """The error number of a full disk among the errors that led to this one: torch raises errors of its own."""
+    """The error number of a full disk among those that led to this one: torch and SQLite have errors of their own."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL_DISK:
             return error.errno
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return errno.ENOSPC
         error = error.__cause__ or error.__context__
     return None
 

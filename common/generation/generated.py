@@ -15,7 +15,7 @@ import ase.db
 import numpy
 
 from common.data.molecule_database import NUMBER, Molecule, make_metadata, to_row
-from common.files.atomic import replace_atomically
+from common.files.atomic import name_full_disk, replace_atomically
 from common.generation.sampling import Generated, Request, Sampler, SamplingSettings, Start
 from common.generators.conditions import Condition, Targets
 from common.generators.file import load_generator
@@ -125,7 +125,7 @@ class GeneratedDatabase:
         given_up = sum(not one.finished for one in generated)
         metadata = {**self._metadata, BLOCKS: {**self._metadata[BLOCKS], str(block.number): given_up}}
         targets = {name: self._describe(name, value) for name, value in block.targets.items()}
-        with ase.db.connect(self.path, type="db") as connection:
+        with name_full_disk(self.path), ase.db.connect(self.path, type="db") as connection:
             for one in generated:
                 if one.finished:
                     molecule = Molecule(one.numbers, one.coords, data={"targets": targets, NUMBER: one.number})

@@ -32,13 +32,12 @@ from common.sufficient_statistics.plan import index_rows
 from tests.commands import ROOT, SCRIPTS, STARTER, make_command
 from tests.damages import make_a_force_absurd
 from tests.helpers import make_entries, raises_with_advice, write_dataset
+from tests.stages.disks import mount
 
 SAMPLE = ROOT / "tests" / "data" / "heterograph" / "ethanol"
 
 METHANE = "[C:1]([H:2])([H:3])([H:4])[H:5]"
 N_CONFS = 600
-SMALL_DISK = "64k"
-"""Less than any stage writes for so many conformers."""
 
 
 def run(name: str, folder: pathlib.Path, output: pathlib.Path, *options) -> subprocess.CompletedProcess:
@@ -184,38 +183,6 @@ def test_data_chosen_by_another_force_field_serve_if_all_molecules_have_paramete
 
 
 # --- where the stages write ------------------------------------------------------------------------------------------
-
-
-def mount(*arguments: str, path: pathlib.Path) -> None:
-    """Mounts something at a path, or skips the test where that is not allowed."""
-    path.mkdir(exist_ok=True)
-    try:
-        done = subprocess.run(["mount", *arguments, str(path)], capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if done.returncode:
-        pytest.skip(f"needs the right to mount: {done.stderr.strip()}")
-
-
-@pytest.fixture
-def small_disk(tmp_path) -> collections.abc.Iterator[pathlib.Path]:
-    path = tmp_path / "small"
-    mount("-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", path=path)
-    yield path
-    subprocess.run(["umount", "--lazy", str(path)], check=True)
-
-
-@pytest.fixture
-def read_only(tmp_path) -> collections.abc.Iterator[pathlib.Path]:
-    """A folder that nobody may write to: by its permissions, or, as these do not bind root, by its file system."""
-    path = tmp_path / "read-only"
-    path.mkdir(mode=0o555)
-    is_root = os.access(path, os.W_OK)
-    if is_root:
-        mount("-t", "tmpfs", "-o", "ro", "tmpfs", path=path)
-    yield path
-    if is_root:
-        subprocess.run(["umount", "--lazy", str(path)], check=True)
 
 
 def list_visible(folder: pathlib.Path) -> list[str]:
