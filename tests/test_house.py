@@ -18,7 +18,6 @@ WITHOUT_OWN_TEST = {
     "heterograph/layout.py": "heterograph/test_writer.py compares with DGL's files byte for byte",
     "potentials/neural.py": "potentials/test_potential.py tests every kind of potential alike",
     "potentials/smirnoff.py": "potentials/test_potential.py tests every kind of potential alike",
-    "runs/tensorboard.py": "runs/test_curves.py reads back what it writes",
     "steering/settings.py": "plain numbers; the tests of the agents set them",
     "sufficient_statistics/settings.py": "plain values; sufficient_statistics/test_accumulation.py changes each",
 }

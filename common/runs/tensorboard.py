@@ -90,3 +90,8 @@ class Log:
         """Nothing more comes."""
         with self._closed_on_errors():
             self._file.close()
+
+    def __del__(self):
+        """What a run has logged that ended by an error stays."""
+        with contextlib.suppress(AttributeError, OSError):
+            self._file.close()
