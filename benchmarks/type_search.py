@@ -57,7 +57,7 @@ def main() -> None:
     start = build_start(setup.objectives["train"], setup.trainable, COLUMNS)
     clock = time.perf_counter()
     problem = make_problem(leaves, sums, start, CHILD_STRENGTH, range(N_FOLDS), None)
-    search = Search(problem, list_types(leaves, sums, start, MIN_MOLECULES), arguments.splits)
+    search = Search(problem, list_types(leaves, sums, start, MIN_MOLECULES))
     print(f"{search.n_candidates} candidates on {search.n} columns scored in {time.perf_counter() - clock:.2f} s")
     seconds, counts = [], []
     while len(seconds) < arguments.splits:
