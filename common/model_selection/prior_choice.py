@@ -134,9 +134,7 @@ def choose_prior(
         best = Trial(dict.fromkeys(kinds, 1.0), math.inf)
         for _ in range(N_ESTIMATES):
             evidence.estimate_trust(best.strengths)
-            shared, best, trials = search_strengths(
-                kinds, lambda of: numpy.array([evidence(of)])
-            )  # values before are with another trust
+            shared, best, trials = search_strengths(kinds, evidence)  # values before are with another trust
     vdw = {kind: shared for kind in train.prior.kinds if kind not in kinds}
     ends = (10.0 ** GRID[0], 10.0 ** GRID[-1])
     open_ends = tuple(kind for kind, strength in best.strengths.items() if not ends[0] < strength < ends[1])
@@ -145,13 +143,13 @@ def choose_prior(
 
 
 def search_strengths(
-    kinds: collections.abc.Sequence[Kind], evaluate: collections.abc.Callable[[Strengths], numpy.ndarray]
+    kinds: collections.abc.Sequence[Kind], evaluate: collections.abc.Callable[[Strengths], numpy.ndarray | float]
 ) -> tuple[float, Trial, list[Trial]]:
     """The strengths where the sum of ``evaluate`` is least, about, as far as it can be told.
 
     Args:
         kinds: of the priors.
-        evaluate: gives the parts of the criterion that are independent of each other, of each fold, for strengths.
+        evaluate: gives the criterion for strengths: a number, or its parts that are independent, of each fold.
 
     Returns:
         The best strength that all share, the best, and all that were tried.
@@ -162,7 +160,7 @@ def search_strengths(
     def attempt(exponents: tuple[float, ...]) -> numpy.ndarray:
         if exponents not in known:
             strengths = {kind: 10.0**exponent for kind, exponent in zip(kinds, exponents, strict=True)}
-            parts[exponents] = evaluate(strengths)
+            parts[exponents] = numpy.atleast_1d(evaluate(strengths))
             known[exponents] = Trial(strengths, float(parts[exponents].sum()))
         return parts[exponents]
 
