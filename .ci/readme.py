@@ -31,6 +31,7 @@ DOCUMENTS = (
             "when-something-goes-wrong",
             "own-data",
             "the-fit",
+            "relaxed-benchmarks",
             "type-discovery",
             "stable-dynamics",
             "active-learning",
