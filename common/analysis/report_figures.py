@@ -104,9 +104,10 @@ def draw_error_against_energy(predictions: Predictions, errors: ErrorSums, split
     n_bins = max(3, min(MAX_BINS, len(relative) // MIN_PER_BIN))
     edges = numpy.unique(numpy.quantile(relative, numpy.linspace(0.0, 1.0, n_bins + 1)))
     bins = numpy.clip(numpy.searchsorted(edges, relative, side="right") - 1, 0, max(len(edges) - 2, 0))
+    used, bins = numpy.unique(bins, return_inverse=True)  # of few values some quantiles have nothing between them
 
     def add_up(values: numpy.ndarray) -> numpy.ndarray:
-        return numpy.bincount(bins, weights=values, minlength=max(len(edges) - 1, 1))
+        return numpy.bincount(bins, weights=values, minlength=len(used))
 
     counts = add_up(numpy.ones_like(relative))
     x = add_up(relative) / counts
