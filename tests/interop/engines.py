@@ -4,9 +4,19 @@ import pathlib
 import typing
 
 import numpy
+import pytest
 
 from common.interop.openmm_export import NANOMETER_PER_ANGSTROM
 from common.units import KILOJOULE_PER_KILOCALORIE
+
+FILES_LEFT_OPEN = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+"""Marks of tests whose files are read by others' readers, which leave them open."""
+
+WATER = "[O:1]([H:2])[H:3]"
+"""Rigid, without terms, in the reference energies."""
 
 
 def evaluate(system: typing.Any, coords: numpy.ndarray) -> float:

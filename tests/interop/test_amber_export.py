@@ -6,15 +6,9 @@ import numpy
 import pytest
 
 from common.interop.amber_export import load_parmed, write_amber
-from tests.interop.engines import evaluate, read_amber
+from tests.interop.engines import FILES_LEFT_OPEN, WATER, evaluate, read_amber
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # readers of others that leave files open
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-WATER = "[O:1]([H:2])[H:3]"
-"""Rigid, without terms, there."""
+pytestmark = FILES_LEFT_OPEN
 
 TOLERANCE = 1e-4
 """[kcal/mol] The promise; found 2e-6, of the eight digits of AMBER's files."""

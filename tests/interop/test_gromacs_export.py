@@ -5,17 +5,11 @@ import pytest
 
 from common.interop.gromacs_export import format_gromacs_topology, write_gromacs
 from common.interop.openmm_export import find_molecule
-from tests.interop.engines import evaluate, read_gromacs
+from tests.interop.engines import FILES_LEFT_OPEN, WATER, evaluate, read_gromacs
 
 pytest.importorskip("openmm", reason="OpenMM is among what the tests need (requirements-dev.txt)")
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # readers of others that leave files open
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-
-WATER = "[O:1]([H:2])[H:3]"
-"""Rigid, without terms, there."""
+pytestmark = FILES_LEFT_OPEN
 
 TOLERANCE = 1e-4
 """[kcal/mol] The promise; found 2e-9."""
